@@ -1,0 +1,70 @@
+/** The sessions of one run: opened when first asked for, in parallel, closed together. */
+import { RepctlError } from '../errors.js';
+import type { ClusterConfig, NodeConfig } from '../config/schema.js';
+import { connectionOf } from '../config/connection.js';
+import { type Session, type Trace, openSession } from '../postgres/session.js';
+
+export interface FleetOptions {
+  trace?: ((trace: Trace) => void) | undefined;
+  applicationName?: string;
+}
+
+export interface Fleet {
+  readonly config: ClusterConfig;
+  /** The configuration of a node; throws `unknown-node` (exit 2) with the known names. */
+  node(name: string): NodeConfig;
+  /** The shared session of a node; opened at most once while it lives. Throws as openSession does. */
+  session(name: string): Promise<Session>;
+  /** A session of its own, for what must not share a backend (peeks, locks, snapshots); the caller closes it. */
+  fresh(name: string, applicationName?: string): Promise<Session>;
+  close(): Promise<void>;
+}
+
+export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fleet {
+  const shared = new Map<string, Promise<Session>>();
+  const own = new Set<Session>();
+  const node = (name: string): NodeConfig => {
+    const found = config.nodes.find((candidate) => candidate.name === name);
+    if (found) return found;
+    const known = config.nodes.map((candidate) => candidate.name).join(', ');
+    throw new RepctlError('unknown-node', `There is no node ${name} in this cluster.`, {
+      hint: `Known nodes: ${known}`,
+    });
+  };
+  const open = (name: string, applicationName?: string) => {
+    const target = node(name);
+    return openSession({
+      node: name,
+      connection: connectionOf(target.url),
+      applicationName: applicationName ?? options.applicationName ?? 'repctl',
+      connectTimeoutMs: config.connectTimeoutMs,
+      statementTimeoutMs: config.statementTimeoutMs,
+      trace: options.trace,
+    });
+  };
+  return {
+    config,
+    node,
+    async session(name) {
+      const existing = shared.get(name);
+      if (existing) {
+        const session = await existing.catch(() => undefined);
+        if (session?.alive) return session;
+      }
+      const opening = open(name);
+      shared.set(name, opening);
+      return opening;
+    },
+    async fresh(name, applicationName) {
+      const session = await open(name, applicationName);
+      own.add(session);
+      return session;
+    },
+    async close() {
+      const all = [...shared.values(), ...own].map(async (session) => (await session).close());
+      await Promise.allSettled(all);
+      shared.clear();
+      own.clear();
+    },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * What the domain knows of a cluster at one moment. observe() fills it from the servers; everything that
+ * decides (analyse, plans, routing) is a pure function of it.
+ */
+import type { Lsn } from '../postgres/lsn.js';
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+export type Severity = 'critical' | 'error' | 'warning' | 'info';
+
+/** Something an operator should know. `code` is stable and kebab-case; `fix` is what to type next. */
+export interface Finding {
+  readonly code: string;
+  readonly severity: Severity;
+  readonly node?: string;
+  readonly message: string;
+  readonly fix?: string;
+}
+
+/** A row of repctl.epoch: the reign of one leader. */
+export interface Epoch {
+  readonly epoch: number;
+  readonly leader: string;
+  readonly previousLeader: string | null;
+  /** Position in the previous leader's WAL up to which this leader had everything. */
+  readonly forkPoint: Lsn | null;
+  /** The previous leader's last known position, as far as anybody saw it. */
+  readonly previousLsn: Lsn | null;
+  readonly startedAt: string;
+  readonly operation: string;
+  readonly operator: string;
+  readonly reason: string | null;
+}
+
+/** pg_subscription_rel.srsubstate: init, data copy, finished copy, synchronised, ready. */
+export type TableSyncState = 'i' | 'd' | 'f' | 's' | 'r';
+
+export interface SubscriptionInfo {
+  readonly oid: number;
+  readonly name: string;
+  readonly enabled: boolean;
+  /** null once it is a tombstone (slot_name = NONE). */
+  readonly slotName: string | null;
+  readonly publications: readonly string[];
+  /** Position of its origin: END LSN of the last applied transaction in the upstream's WAL; null if unknown. */
+  readonly appliedLsn: Lsn | null;
+  readonly workerPid: number | null;
+  /** The apply worker has a transaction open: what appliedLsn says may not be visible yet. */
+  readonly workerInTransaction: boolean;
+  readonly receivedLsn: Lsn | null;
+  readonly latestEndLsn: Lsn | null;
+  /** When the last message of the upstream arrived, RFC 3339; null without a worker. */
+  readonly lastMessageAt: string | null;
+  readonly tables: readonly (TableName & { readonly state: TableSyncState })[];
+  readonly applyErrors: number;
+  readonly syncErrors: number;
+  /** pg_stat_subscription_stats.confl_*, by name; empty before version 18. */
+  readonly conflicts: Readonly<Record<string, number>>;
+  /** Made by repctl (its name says so). */
+  readonly own: boolean;
+}
+
+export interface SlotInfo {
+  readonly name: string;
+  readonly plugin: string | null;
+  readonly type: 'logical' | 'physical';
+  readonly database: string | null;
+  readonly active: boolean;
+  readonly activePid: number | null;
+  readonly temporary: boolean;
+  readonly restartLsn: Lsn | null;
+  readonly confirmedFlushLsn: Lsn | null;
+  /** reserved, extended, unreserved or lost. */
+  readonly walStatus: string | null;
+  /** Why the server gave the slot up, if it did (16+). */
+  readonly invalidReason: string | null;
+  /** Bytes of WAL that the slot keeps. */
+  readonly retainedBytes: number;
+  readonly own: boolean;
+}
+
+/**
+ * Row of repctl.standby: slot repctl_<sibling> on this node holds every transaction after `baseLsn`
+ * (a position in the WAL of the leader of `epoch`). Mapping is only valid for a sibling at or past it.
+ */
+export interface StandbyBase {
+  readonly sibling: string;
+  readonly epoch: number;
+  readonly baseLsn: Lsn;
+}
+
+export interface SenderInfo {
+  readonly applicationName: string;
+  readonly pid: number;
+  readonly state: string;
+  readonly sentLsn: Lsn | null;
+  readonly flushLsn: Lsn | null;
+  readonly replayLsn: Lsn | null;
+  readonly syncState: string;
+}
+
+export type FenceState = 'enabled' | 'disabled' | 'missing';
+
+export interface PublishedTable extends TableName {
+  /** Fence of the table and all its leaves together; 'missing' if any lacks it. */
+  readonly fence: FenceState;
+  /** d, i, f, n as pg_class.relreplident. */
+  readonly replicaIdentity: string;
+  readonly hasPrimaryKey: boolean;
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly notNull: boolean }[];
+}
+
+export interface PublicationInfo {
+  readonly name: string;
+  readonly allTables: boolean;
+  readonly tables: readonly TableName[];
+  readonly own: boolean;
+}
+
+export interface ReachableNode {
+  readonly name: string;
+  readonly reachable: true;
+  /** Round trip of the connection check, milliseconds. */
+  readonly roundTripMs: number;
+  /** repctl.node: the name that this database was given; null before `create`. */
+  readonly identity: string | null;
+  /** Other clusters' databases carry another name here; null before `create`. */
+  readonly clusterName: string | null;
+  readonly systemIdentifier: string;
+  readonly database: string;
+  readonly user: string;
+  readonly superuser: boolean;
+  /** `18.4`, and 180004 as the server counts. */
+  readonly version: string;
+  readonly versionNum: number;
+  /** The server's clock, RFC 3339. */
+  readonly serverTime: string;
+  /** Milliseconds that the server's clock is ahead of this machine's, round trip halved. */
+  readonly clockOffsetMs: number;
+  readonly insertLsn: Lsn;
+  readonly flushLsn: Lsn;
+  readonly inRecovery: boolean;
+  readonly settings: Readonly<Record<string, string>>;
+  /** Newest first; empty before `create`. */
+  readonly epochs: readonly Epoch[];
+  readonly publications: readonly PublicationInfo[];
+  /** Tables of publication `repctl`, with the schema repctl's own. */
+  readonly tables: readonly PublishedTable[];
+  readonly subscriptions: readonly SubscriptionInfo[];
+  readonly slots: readonly SlotInfo[];
+  readonly standbyBases: readonly StandbyBase[];
+  readonly senders: readonly SenderInfo[];
+  readonly preparedTransactions: number;
+  readonly longTransactions: readonly LongTransaction[];
+  /** Newest first, at most 20. */
+  readonly events: readonly EventRow[];
+}
+
+export interface LongTransaction {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly applicationName: string;
+  readonly seconds: number;
+  readonly state: string | null;
+}
+
+/** A row of repctl.event. */
+export interface EventRow {
+  readonly id: string;
+  readonly at: string;
+  readonly epoch: number;
+  readonly kind: string;
+  readonly node: string | null;
+  readonly operator: string;
+  readonly reason: string | null;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export interface UnreachableNode {
+  readonly name: string;
+  readonly reachable: false;
+  /** RepctlError code and message. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export type NodeSnapshot = ReachableNode | UnreachableNode;
+
+export interface Snapshot {
+  readonly cluster: string;
+  /** When it was taken, this machine's clock. */
+  readonly takenAt: string;
+  /** In the order of the configuration. */
+  readonly nodes: readonly NodeSnapshot[];
+}
+
+export type NodeState =
+  'leading' | 'streaming' | 'catching-up' | 'copying' | 'stalled' | 'detached' | 'stale' | 'unreachable';
+
+export type ClusterState = 'healthy' | 'degraded' | 'critical';

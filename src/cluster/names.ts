@@ -1,0 +1,21 @@
+/** Names of everything repctl makes on a server. */
+
+export const SCHEMA = 'repctl';
+export const PUBLICATION = 'repctl';
+/** The statement trigger on every published table. */
+export const FENCE_TRIGGER = 'repctl_fence';
+
+/** The slot on any node that feeds (or would feed) `node`. */
+export const slotName = (node: string): string => `repctl_${node}`;
+
+/** The subscription of `node` in `epoch`. */
+export const subscriptionName = (node: string, epoch: number): string => `repctl_${node}_e${String(epoch)}`;
+
+/** The epoch in a subscription's name; undefined when repctl did not make it. */
+export function subscriptionEpoch(name: string): number | undefined {
+  const match = /^repctl_[a-z][a-z0-9_]*_e(\d+)$/.exec(name);
+  return match ? Number(match[1]) : undefined;
+}
+
+/** Whether the slot has the form of {@link slotName}. */
+export const isOwnSlot = (name: string): boolean => /^repctl_[a-z][a-z0-9_]*$/.test(name);

@@ -1,0 +1,27 @@
+/** The audit file: one JSON line before and after each step, appended, never rewritten. */
+import { appendFile, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { redact } from '../config/redact.js';
+
+export interface Journal {
+  append(entry: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+/** Appends to `<stateDir>/audit/<cluster>.jsonl` (0600). A journal that cannot be written stops the operation. */
+export function openJournal(stateDir: string, cluster: string): Journal {
+  const directory = path.join(stateDir, 'audit');
+  const file = path.join(directory, `${encodeURIComponent(cluster)}.jsonl`);
+  const base = { pid: process.pid };
+  let ready: Promise<unknown> | undefined;
+  return {
+    async append(entry) {
+      ready ??= mkdir(directory, { recursive: true, mode: 0o700 });
+      await ready;
+      const line = redact(JSON.stringify({ at: new Date().toISOString(), ...base, ...entry }));
+      await appendFile(file, `${line}\n`, { mode: 0o600 });
+    },
+  };
+}
+
+/** For tests and dry runs. */
+export const noJournal: Journal = { append: () => Promise.resolve() };

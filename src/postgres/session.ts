@@ -1,0 +1,167 @@
+/**
+ * One connection to one node. Every statement goes through here: it is timed, traced with --verbose and
+ * bounded by a statement timeout, and what fails comes out as a RepctlError that names the node.
+ */
+import type pg from 'pg';
+import { translateError } from './sqlstate.js';
+
+/** A traced statement: what ran where, and how long it took in milliseconds. */
+export interface Trace {
+  node: string;
+  sql: string;
+  params?: readonly unknown[] | undefined;
+  ms: number;
+  rows?: number | undefined;
+  error?: string;
+}
+
+export interface SessionOptions {
+  /** The node's name, for errors and traces. */
+  node: string;
+  connection: pg.ClientConfig;
+  /** Shown in pg_stat_activity; default `repctl`. */
+  applicationName?: string;
+  connectTimeoutMs: number;
+  statementTimeoutMs: number;
+  /** Called after every statement. */
+  trace?: ((trace: Trace) => void) | undefined;
+}
+
+export interface Session {
+  readonly node: string;
+  /** False once the connection is known to be lost or closed. */
+  readonly alive: boolean;
+  /** The raw client, for COPY streams, cursors and replication; statements go through query(). */
+  readonly client: pg.Client;
+  /** One statement with parameters; the rows. int8, numeric and timestamps are strings. */
+  query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
+  /** One or more statements without parameters (simple protocol); the rows of the last one. */
+  simple<Row = Record<string, unknown>>(sql: string): Promise<Row[]>;
+  /** Runs `body` between begin and commit; rolls back and rethrows when it throws. */
+  transaction<T>(body: () => Promise<T>, mode?: string): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Types that JavaScript holds without loss; everything else stays the server's text. */
+const PARSED_TYPES = new Set([
+  16, // bool
+  21, // int2
+  23, // int4
+  26, // oid
+  114, // json
+  3802, // jsonb
+  700, // float4
+  701, // float8
+  // arrays of text, name, oid, int4 and bool
+  1009,
+  1003,
+  1028,
+  1007,
+  1000,
+]);
+
+/**
+ * What every session pins, so that values print alike on every server whatever its configuration says.
+ * A statement after connecting, not startup parameters: PgBouncer refuses those it does not know.
+ */
+function pinSql(statementTimeoutMs: number): string {
+  return [
+    `set statement_timeout = ${String(Math.round(statementTimeoutMs))}`,
+    `set timezone = 'UTC'`,
+    `set datestyle = 'ISO, YMD'`,
+    `set intervalstyle = 'postgres'`,
+    `set extra_float_digits = 3`,
+    `set bytea_output = 'hex'`,
+    `set standard_conforming_strings = on`,
+    `set client_min_messages = warning`,
+  ].join('; ');
+}
+
+/**
+ * Opens a session. Throws RepctlError: `node-unreachable` (exit 3) when the server cannot be reached in
+ * `connectTimeoutMs`, `auth-failed`, `database-missing` and others as the server says.
+ */
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { default: pgModule } = await import('pg');
+  const client = new pgModule.Client({
+    ...options.connection,
+    application_name: options.applicationName ?? 'repctl',
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    keepAlive: true,
+    types: {
+      getTypeParser: ((oid: number) =>
+        PARSED_TYPES.has(oid)
+          ? (pgModule.types.getTypeParser as (type: number) => unknown)(oid)
+          : (value: unknown) => value) as typeof pgModule.types.getTypeParser,
+    },
+  });
+  const state = { alive: true };
+  // A server that goes away while the connection idles raises 'error'; the next statement reports it.
+  client.on('error', () => {
+    state.alive = false;
+  });
+  client.on('end', () => {
+    state.alive = false;
+  });
+  const run = async <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
+    const start = performance.now();
+    try {
+      const result = (await client.query({
+        text: sql,
+        ...(params ? { values: [...params] } : {}),
+      })) as unknown as pg.QueryResult | pg.QueryResult[];
+      const last = Array.isArray(result) ? result.at(-1) : result;
+      options.trace?.({
+        node: options.node,
+        sql,
+        params,
+        ms: performance.now() - start,
+        rows: last?.rows.length,
+      });
+      return (last?.rows ?? []) as Row[];
+    } catch (error) {
+      const translated = translateError(error, { node: options.node, phase: 'query' });
+      options.trace?.({
+        node: options.node,
+        sql,
+        params,
+        ms: performance.now() - start,
+        error: translated.message,
+      });
+      throw translated;
+    }
+  };
+  try {
+    await client.connect();
+    await client.query(pinSql(options.statementTimeoutMs));
+  } catch (error) {
+    state.alive = false;
+    void client.end().catch(() => undefined);
+    throw translateError(error, { node: options.node, phase: 'connect', connection: options.connection });
+  }
+  return {
+    node: options.node,
+    client,
+    get alive() {
+      return state.alive;
+    },
+    query: run,
+    simple: (sql) => run(sql),
+    async transaction(body, mode = '') {
+      await run(`begin ${mode}`);
+      try {
+        const value = await body();
+        await run('commit');
+        return value;
+      } catch (error) {
+        // The connection may be what failed; the first error is the one that matters.
+        if (state.alive) await run('rollback').catch(() => undefined);
+        throw error;
+      }
+    },
+    async close() {
+      state.alive = false;
+      await client.end().catch(() => undefined);
+    },
+  };
+}

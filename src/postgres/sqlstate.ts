@@ -1,0 +1,119 @@
+/** The one place where what PostgreSQL or the network says becomes a RepctlError. */
+import type pg from 'pg';
+import { EXIT, RepctlError, messageOf } from '../errors.js';
+
+export interface ErrorContext {
+  node: string;
+  phase: 'connect' | 'query';
+  connection?: pg.ClientConfig;
+}
+
+/** The SQLSTATE of an error that came from a server, also through a RepctlError. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (error instanceof RepctlError) {
+    const state = error.details['sqlstate'];
+    return typeof state === 'string' ? state : sqlStateOf(error.cause);
+  }
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && 'severity' in (error as object)
+    ? code
+    : undefined;
+}
+
+/** Whether the error means that the connection (not the statement) failed. */
+export function isConnectionLoss(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  if (state !== undefined)
+    return state.startsWith('08') || ['57P01', '57P02', '57P03', '57P05'].includes(state);
+  return error instanceof RepctlError && ['node-unreachable', 'connection-lost'].includes(error.code);
+}
+
+/** PostgreSQL's own words plus DETAIL, on one line each; never the statement. */
+function serverMessage(error: pg.DatabaseError): string {
+  return error.detail ? `${error.message} (${error.detail})` : error.message;
+}
+
+/** Anything a client library throws → a RepctlError that names the node. A RepctlError passes unchanged. */
+export function translateError(error: unknown, context: ErrorContext): RepctlError {
+  if (error instanceof RepctlError) return error;
+  const { node, connection } = context;
+  const where = connection ? ` at ${connection.host ?? 'localhost'}:${String(connection.port ?? 5432)}` : '';
+  const state = sqlStateOf(error);
+  const details: Record<string, unknown> = { node, ...(state ? { sqlstate: state } : {}) };
+  if (state === undefined) {
+    const code = (error as { code?: unknown } | null)?.code;
+    const lost = context.phase === 'query';
+    return new RepctlError(
+      lost ? 'connection-lost' : 'node-unreachable',
+      lost
+        ? `${node}: the connection was lost: ${messageOf(error)}`
+        : `${node}${where} cannot be reached: ${messageOf(error) || String(code)}`,
+      { exit: EXIT.unreachable, details, hint: 'repctl status', cause: error },
+    );
+  }
+  const server = error as pg.DatabaseError;
+  const text = serverMessage(server);
+  const make = (code: string, message: string, exit: (typeof EXIT)[keyof typeof EXIT], hint?: string) =>
+    new RepctlError(code, message, { exit, details, cause: error, ...(hint ? { hint } : {}) });
+  switch (state) {
+    case '28P01':
+    case '28000':
+      return make(
+        'auth-failed',
+        `${node}${where} refused the login: ${text}`,
+        EXIT.unreachable,
+        'Check the user and password of this node in the configuration, PGPASSWORD or .pgpass.',
+      );
+    case '3D000':
+      return make(
+        'database-missing',
+        `${node}${where}: ${text}`,
+        EXIT.unreachable,
+        'Check the database name in the URL.',
+      );
+    case '57P03':
+      return make(
+        'node-starting',
+        `${node}${where} is not ready: ${text}`,
+        EXIT.unreachable,
+        'Try again in a moment.',
+      );
+    case '53300':
+      return make(
+        'too-many-connections',
+        `${node}${where}: ${text}`,
+        EXIT.unreachable,
+        'Raise max_connections or close clients.',
+      );
+    case '42501':
+      return make(
+        'privilege-missing',
+        `${node}: ${text}`,
+        EXIT.refused,
+        'repctl doctor names the GRANT that is missing.',
+      );
+    case '25006':
+      return make('node-fenced', `${node}: ${text}`, EXIT.refused, 'repctl status shows the leader.');
+    case '57014':
+      return make(
+        'statement-timeout',
+        `${node}: ${text}`,
+        EXIT.incomplete,
+        'Raise --timeout, or look for locks: repctl doctor.',
+      );
+    case '55P03':
+      return make(
+        'lock-timeout',
+        `${node}: ${text}`,
+        EXIT.incomplete,
+        'A lock is held by another session: repctl doctor.',
+      );
+    default:
+      return make(
+        state.startsWith('08') || state.startsWith('57P') ? 'connection-lost' : 'sql-error',
+        `${node}: ${text}`,
+        state.startsWith('08') || state.startsWith('57P') ? EXIT.unreachable : EXIT.usage,
+        server.hint,
+      );
+  }
+}

@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config';
+
+// Integration and e2e start real servers on two cores: one file at a time keeps waits honest.
+const servers = {
+  pool: 'forks' as const,
+  fileParallelism: false,
+  testTimeout: 120_000,
+  hookTimeout: 180_000,
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...servers } },
+      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...servers } },
+    ],
+  },
+});
