@@ -1,6 +1,6 @@
 /**
- * Schema `repctl`, alike on every node. `epoch` and `event` are published with the data, so a replica's newest
- * epoch row is exactly the epoch it has reached; `node` and `standby` are each node's own.
+ * Schema `repctl`, alike on every node. `epoch`, `event` and `request` are published with the data, so a
+ * replica's newest epoch row is exactly the epoch it has reached; `node` and `standby` are each node's own.
  */
 import { literal } from '../postgres/quote.js';
 
@@ -35,6 +35,12 @@ export const metadataSql: readonly string[] = [
      sibling text primary key,
      epoch integer not null,
      base_lsn pg_lsn not null)`,
+  // One row per product write, in the write's own transaction and published with it: a write whose answer was
+  // lost can be sent again under the same id, also to a new leader, and happens once. Kept for seven days.
+  `create table if not exists repctl.request (
+     id uuid primary key,
+     at timestamptz not null default clock_timestamp(),
+     outcome jsonb not null)`,
   // SECURITY DEFINER: a client that may write to a table need not be able to read schema repctl.
   `create or replace function repctl.refuse() returns trigger
      language plpgsql security definer set search_path = pg_catalog as $refuse$
@@ -58,4 +64,5 @@ export const dropMetadataSql = 'drop schema if exists repctl cascade';
 export const PUBLISHED_METADATA = [
   { schema: 'repctl', name: 'epoch' },
   { schema: 'repctl', name: 'event' },
+  { schema: 'repctl', name: 'request' },
 ] as const;
