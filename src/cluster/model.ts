@@ -61,6 +61,10 @@ export interface SubscriptionInfo {
   readonly conflicts: Readonly<Record<string, number>>;
   /** Made by repctl (its name says so). */
   readonly own: boolean;
+  /** `any` or `none` (16+); null before, where every origin is taken. */
+  readonly origin?: string | null;
+  /** Why appliedLsn is null although the subscription exists. */
+  readonly appliedUnknown?: string;
 }
 
 export interface SlotInfo {
@@ -80,6 +84,10 @@ export interface SlotInfo {
   /** Bytes of WAL that the slot keeps. */
   readonly retainedBytes: number;
   readonly own: boolean;
+  /** Bytes that may still be written before max_slot_wal_keep_size invalidates it; null without that limit. */
+  readonly safeWalBytes?: number | null;
+  /** Since when nobody reads it, RFC 3339 (17+). */
+  readonly inactiveSince?: string | null;
 }
 
 /**
@@ -100,6 +108,8 @@ export interface SenderInfo {
   readonly flushLsn: Lsn | null;
   readonly replayLsn: Lsn | null;
   readonly syncState: string;
+  /** The server's own estimate of the delay; null while there is nothing to measure. */
+  readonly replayLagMs?: number | null;
 }
 
 export type FenceState = 'enabled' | 'disabled' | 'missing';
@@ -127,6 +137,8 @@ export interface ReachableNode {
   readonly roundTripMs: number;
   /** repctl.node: the name that this database was given; null before `create`. */
   readonly identity: string | null;
+  /** Whether schema repctl is there and this role may read it. */
+  readonly metadata?: 'present' | 'missing' | 'denied';
   /** Other clusters' databases carry another name here; null before `create`. */
   readonly clusterName: string | null;
   readonly systemIdentifier: string;
@@ -154,9 +166,17 @@ export interface ReachableNode {
   readonly standbyBases: readonly StandbyBase[];
   readonly senders: readonly SenderInfo[];
   readonly preparedTransactions: number;
+  readonly prepared?: readonly PreparedTransaction[];
   readonly longTransactions: readonly LongTransaction[];
   /** Newest first, at most 20. */
   readonly events: readonly EventRow[];
+}
+
+export interface PreparedTransaction {
+  readonly gid: string;
+  readonly database: string;
+  readonly owner: string;
+  readonly seconds: number;
 }
 
 export interface LongTransaction {

@@ -77,6 +77,15 @@ function pinSql(statementTimeoutMs: number): string {
   ].join('; ');
 }
 
+/** A server that hangs (or is stopped) never answers the goodbye: then the socket is closed from this side. */
+async function endOrDestroy(client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => {
+    (client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream?.destroy();
+  }, 500);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
+}
+
 /**
  * Opens a session. Throws RepctlError: `node-unreachable` (exit 3) when the server cannot be reached in
  * `connectTimeoutMs`, `auth-failed`, `database-missing` and others as the server says.
@@ -136,7 +145,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     await client.query(pinSql(options.statementTimeoutMs));
   } catch (error) {
     state.alive = false;
-    void client.end().catch(() => undefined);
+    void endOrDestroy(client);
     throw translateError(error, { node: options.node, phase: 'connect', connection: options.connection });
   }
   return {
@@ -161,7 +170,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     async close() {
       state.alive = false;
-      await client.end().catch(() => undefined);
+      await endOrDestroy(client);
     },
   };
 }

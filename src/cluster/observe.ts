@@ -1,0 +1,138 @@
+/** Asks every node at once what it is and does. A dead node costs its connect timeout and hides nobody. */
+import { EXIT, RepctlError } from '../errors.js';
+import { compareLsn, type Lsn } from '../postgres/lsn.js';
+import type { Session } from '../postgres/session.js';
+import { isConnectionLoss } from '../postgres/sqlstate.js';
+import { translateError } from '../postgres/sqlstate.js';
+import type { Fleet } from './fleet.js';
+import type { NodeSnapshot, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
+import { type RawState, toNode } from './observe-map.js';
+import { type Greeting, greetingSql, lastOriginSql, stateSql } from './observe-sql.js';
+
+export interface ObserveOptions {
+  /** Only these nodes; default all of the configuration. Throws `unknown-node` for one that is not there. */
+  readonly nodes?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/** One snapshot of the cluster, nodes in the order of the configuration. Only throws for an unknown node or an abort. */
+export async function observe(fleet: Fleet, options: ObserveOptions = {}): Promise<Snapshot> {
+  options.signal?.throwIfAborted();
+  for (const name of options.nodes ?? []) fleet.node(name);
+  const wanted = fleet.config.nodes.filter((node) => options.nodes?.includes(node.name) ?? true);
+  const takenAt = new Date().toISOString();
+  const nodes = await Promise.all(wanted.map((node) => observeNode(fleet, node.name)));
+  options.signal?.throwIfAborted();
+  return { cluster: fleet.config.cluster, takenAt, nodes };
+}
+
+async function observeNode(fleet: Fleet, name: string): Promise<NodeSnapshot> {
+  try {
+    return await ask(fleet, name);
+  } catch (error) {
+    const failure = translateError(error, { node: name, phase: 'query' });
+    // A session kept from before the server restarted says nothing about the server that is there now.
+    if (failure.code === 'connection-lost') {
+      try {
+        return await ask(fleet, name);
+      } catch (second) {
+        return unreachable(name, translateError(second, { node: name, phase: 'query' }));
+      }
+    }
+    return unreachable(name, failure);
+  }
+}
+
+const unreachable = (name: string, failure: RepctlError): NodeSnapshot => ({
+  name,
+  reachable: false,
+  code: failure.code,
+  message: failure.message,
+});
+
+async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
+  const limit = fleet.config.connectTimeoutMs;
+  const session = await within(limit + 250, name, fleet.session(name));
+  try {
+    const sent = Date.now();
+    const start = performance.now();
+    const [greeting] = await within(limit, name, session.query<Greeting>(greetingSql));
+    const roundTripMs = performance.now() - start;
+    if (!greeting) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
+    const [answer] = await within(limit, name, session.query<{ state: RawState }>(stateSql(greeting)));
+    if (!answer) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
+    const node = toNode(name, greeting, answer.state, {
+      roundTripMs,
+      clockOffsetMs: Date.parse(greeting.now) - (sent + roundTripMs / 2),
+    });
+    return greeting.origins ? node : await withPeekedPositions(fleet, node);
+  } catch (error) {
+    // After a timeout the answer may still come: the session must not be used for another question.
+    if (isConnectionLoss(error)) void session.close();
+    throw error;
+  }
+}
+
+/** Waits for `work` at most `ms`: a stopped server keeps its sockets open and never answers. */
+async function within<T>(ms: number, node: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new RepctlError('node-unreachable', `${node} does not answer (waited ${(ms / 1000).toFixed(1)} s).`, {
+          exit: EXIT.unreachable,
+          hint: 'repctl status',
+          details: { node },
+        }),
+      );
+    }, ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}
+
+/** Fills applied positions in by decoding one of the node's own slots; says why where that is not possible. */
+async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<ReachableNode> {
+  if (!node.subscriptions.some((it) => it.own)) return node;
+  const idle = node.slots
+    .filter((it) => it.own && it.database === node.database && !it.active && it.confirmedFlushLsn !== null)
+    .toSorted((a, b) => compareLsn(b.confirmedFlushLsn ?? '0/0', a.confirmedFlushLsn ?? '0/0'))[0];
+  const unknown =
+    (why: string) =>
+    (it: SubscriptionInfo): SubscriptionInfo =>
+      it.own ? { ...it, appliedUnknown: why } : it;
+  const grant = 'grant execute on function pg_show_replication_origin_status() to this role';
+  if (!idle)
+    return { ...node, subscriptions: node.subscriptions.map(unknown(`no idle slot to read; ${grant}`)) };
+  let session: Session | undefined;
+  try {
+    // A session of its own: decoding fills a backend's caches with catalog state of other moments.
+    session = await fleet.fresh(node.name);
+    const subscriptions: SubscriptionInfo[] = [];
+    for (const it of node.subscriptions) {
+      const lsn = it.own ? await lastOrigin(session, idle.name, it.oid) : null;
+      subscriptions.push(
+        lsn === null
+          ? unknown(`slot ${idle.name} holds no transaction of it; ${grant}`)(it)
+          : { ...it, appliedLsn: lsn },
+      );
+    }
+    return { ...node, subscriptions };
+  } catch (error) {
+    const { message } = translateError(error, { node: node.name, phase: 'query' });
+    return { ...node, subscriptions: node.subscriptions.map(unknown(`${message}; ${grant}`)) };
+  } finally {
+    await session?.close();
+  }
+}
+
+async function lastOrigin(session: Session, slot: string, subscription: number): Promise<Lsn | null> {
+  const [row] = await session.query<{ lsn: string }>(lastOriginSql, [slot, `pg_${String(subscription)}`]);
+  if (!row) return null;
+  const half = (text: string) => Number.parseInt(text, 16).toString(16).toUpperCase();
+  return `${half(row.lsn.slice(0, 8))}/${half(row.lsn.slice(8))}`;
+}
