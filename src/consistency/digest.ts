@@ -1,0 +1,156 @@
+/**
+ * The digest of rows, blocks and tables: SQL that gives the same number on every server, whatever its version,
+ * locale and settings, if and only if (but for odds of 2^-64) the rows are the same.
+ *
+ * A row is `hashtextextended(hash_record_extended(ROW(canonical columns), 0)::text, 1)`:
+ * - ROW keeps NULL apart from '' and one column's end from the next one's beginning.
+ * - Columns go in as their `*_send` bytes or as text, never under the type's own hash: hashint8extended(1) =
+ *   hashint8extended(4294967296), -0 hashes as 0, numeric 1.0 as 1.00, and json, point and bit have none.
+ * - The outer hash mixes: hash_record is linear in its columns, so sums of it would miss swapped values.
+ * A block is count(*) and bit_xor of it; the sum where rows may be doubled, since xor cancels pairs.
+ */
+import { ident, qualified } from '../postgres/quote.js';
+import type { TableShape } from './shape.js';
+
+/** `hash` is the fast one; `sha256` for servers that hash otherwise (big-endian ones) and for the mistrustful. */
+export type Flavour = 'hash' | 'sha256';
+
+/** One column of a digest: how it is put into the ROW. */
+export interface DigestColumn {
+  readonly name: string;
+  readonly form: Form;
+}
+
+/** `int` any integer type as int8; `send:f` the bytes of function f; `raw` bytea as it is; `text` anything else. */
+export type Form = 'int' | 'raw' | 'text' | `send:${string}`;
+
+/** Enums, arrays and composites go as text: array_send and record_send carry type OIDs, which differ by server. */
+const FORMS: Readonly<Record<string, Form>> = {
+  int2: 'int',
+  int4: 'int',
+  int8: 'int',
+  oid: 'int',
+  bytea: 'raw',
+  bool: 'send:boolsend',
+  float4: 'send:float4send',
+  float8: 'send:float8send',
+  numeric: 'send:numeric_send',
+  money: 'send:cash_send',
+  date: 'send:date_send',
+  time: 'send:time_send',
+  timetz: 'send:timetz_send',
+  timestamp: 'send:timestamp_send',
+  timestamptz: 'send:timestamptz_send',
+  interval: 'send:interval_send',
+  uuid: 'send:uuid_send',
+  inet: 'send:inet_send',
+  cidr: 'send:cidr_send',
+  macaddr: 'send:macaddr_send',
+  macaddr8: 'send:macaddr8_send',
+};
+
+export const formOf = (base: string): Form => FORMS[base] ?? 'text';
+
+/**
+ * The columns to compare: what the leader publishes, sorted by name (the physical order may differ). A column
+ * that has another form on any of the others goes as text everywhere. Throws nothing; a column that one of
+ * `others` lacks is left in, so that the caller must have looked (see schema.ts).
+ */
+export function digestColumns(leader: TableShape, others: readonly TableShape[] = []): DigestColumn[] {
+  const formIn = (shape: TableShape, name: string): Form | undefined => {
+    const column = shape.columns.find((candidate) => candidate.name === name);
+    return column && formOf(column.base);
+  };
+  return leader.columns
+    .filter((column) => column.published)
+    .map((column) => {
+      const form = formOf(column.base);
+      const alike = others.every((other) => (formIn(other, column.name) ?? form) === form);
+      return { name: column.name, form: alike ? form : ('text' as const) };
+    })
+    .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+/** One column's canonical expression. */
+export function canonical({ name, form }: DigestColumn): string {
+  const column = `t.${ident(name)}`;
+  if (form === 'int') return `int8send(${column}::int8)`;
+  if (form === 'raw') return column;
+  if (form === 'text') return `(${column}::text) collate "C"`;
+  return `${form.slice('send:'.length)}(${column})`;
+}
+
+/** The digest of a ROW of these expressions, an int8. */
+export function hashOf(expressions: readonly string[], flavour: Flavour): string {
+  const row = `row(${expressions.join(', ')})`;
+  if (flavour === 'hash') return `hashtextextended(hash_record_extended(${row}, 0)::text, 1)`;
+  // A row's text quotes '' and leaves NULL empty, so it is as unambiguous as the row itself.
+  return `('x' || left(encode(sha256(convert_to(${row}::text, 'UTF8')), 'hex'), 16))::bit(64)::int8`;
+}
+
+export const rowHash = (columns: readonly DigestColumn[], flavour: Flavour = 'hash'): string =>
+  hashOf(columns.map(canonical), flavour);
+
+/** Count and digest of all rows that are read, as text. Sums may leave int8: they are numeric. */
+export const aggregate = (hash: string, keyed: boolean): string =>
+  `count(*)::text as rows, ${keyed ? `coalesce(bit_xor(${hash}), 0)` : `coalesce(sum(${hash}), 0)`}::text as digest`;
+
+/** `from` with the alias t. Children that inherit from an ordinary table are published as tables of their own. */
+export const fromTable = (table: { schema: string; name: string; kind: string }): string =>
+  `from ${table.kind === 'p' ? '' : 'only '}${qualified(table)} t`;
+
+/** `where` and all conditions that there are. */
+export const where = (...conditions: (string | null | undefined)[]): string => {
+  const given = conditions.filter((condition) => condition !== null && condition !== undefined);
+  return given.length === 0 ? '' : ` where ${given.map((condition) => `(${condition})`).join(' and ')}`;
+};
+
+/** Whole table: one row with `rows` and `digest`. `filter` is the leader's row filter, for the leader alone. */
+export function tableDigestSql(
+  shape: TableShape,
+  columns: readonly DigestColumn[],
+  options: { flavour?: Flavour; keyed?: boolean; filter?: string | null } = {},
+): string {
+  const hash = rowHash(columns, options.flavour ?? 'hash');
+  return `select ${aggregate(hash, options.keyed ?? shape.key.length > 0)} ${fromTable(shape)}${where(options.filter)}`;
+}
+
+/**
+ * What must be alike on every session that computes digests, beyond what openSession pins. row_security=off makes
+ * the server refuse rather than hide rows. Sorting off: groups are hashed, which is what fits in memory here.
+ */
+export const DIGEST_SETTINGS: Readonly<Record<string, string>> = {
+  search_path: 'pg_catalog',
+  client_encoding: 'UTF8',
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+  lc_monetary: 'C',
+  xmloption: 'content',
+  row_security: 'off',
+  jit: 'off',
+  enable_sort: 'off',
+  work_mem: '64MB',
+};
+
+/** $1 and $2: names and values. One round trip. */
+export const setSettingsSql =
+  'select pg_catalog.set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) s(name, value)';
+export const readSettingsSql =
+  'select s.name, pg_catalog.current_setting(s.name) as value from unnest($1::text[]) s(name)';
+
+/** Constants whose digest is known: a server that gives another number hashes in another way. */
+export const SELF_TEST_SQL = `select ${hashOf(
+  [
+    'int8send(1)',
+    `'é'::text collate "C"`,
+    'null::text',
+    `''::text`,
+    'numeric_send(1.00)',
+    `timestamptz_send('2026-01-01 00:00:00+00')`,
+  ],
+  'hash',
+)}::text as hash`;
+export const SELF_TEST_HASH = '-7194012527129898604';

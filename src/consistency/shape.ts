@@ -1,0 +1,110 @@
+/** What a table looks like on one node: its columns with their types, its key, its publication's filter. */
+import type { TableName } from '../cluster/model.js';
+import { RepctlError } from '../errors.js';
+import { qualified } from '../postgres/quote.js';
+import type { Session } from '../postgres/session.js';
+
+export interface ColumnShape {
+  readonly name: string;
+  /** As format_type prints it: `numeric(12,2)`. */
+  readonly type: string;
+  /** pg_type.typname of the type below all domains; `schema.name` outside pg_catalog. */
+  readonly base: string;
+  readonly notNull: boolean;
+  /** pg_attribute.attgenerated: '' or 's' (stored) or 'v' (virtual, 18+). */
+  readonly generated: string;
+  /** The default's expression as the server prints it; null without one. */
+  readonly defaultExpression: string | null;
+  /** pg_attribute.attidentity: '', 'a' or 'd'. */
+  readonly identity: string;
+  readonly collation: string | null;
+  /** Sent by publication `repctl`; true where the table is in no such publication. */
+  readonly published: boolean;
+}
+
+export interface TableShape extends TableName {
+  /** pg_class.relkind: r or p. */
+  readonly kind: string;
+  readonly columns: readonly ColumnShape[];
+  /** Columns of the primary key, else of the replica identity index; empty without either. */
+  readonly key: readonly string[];
+  /** Definitions of unique indexes without the index's name, sorted. */
+  readonly uniques: readonly string[];
+  /** Row filter of the publication, an SQL expression; null without one. */
+  readonly filter: string | null;
+  /** pg_class.reltuples, never negative. */
+  readonly estimatedRows: number;
+}
+
+/**
+ * $1 schema, $2 table, $3 publication. pg_publication_tables.attnames is every column (15 to 17 may count
+ * generated ones in, but never send them) or the column list; from 18 on it is exactly what is sent.
+ */
+export const shapeSql = `
+select c.oid, c.relkind::text as kind, greatest(c.reltuples, 0)::float8 as rows, p.rowfilter as filter,
+  (select coalesce(json_agg(json_build_object(
+      'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+      'base', (with recursive t(oid, typtype, typbasetype, typname, typnamespace) as (
+            select oid, typtype, typbasetype, typname, typnamespace from pg_catalog.pg_type where oid = a.atttypid
+            union all
+            select n.oid, n.typtype, n.typbasetype, n.typname, n.typnamespace
+            from t join pg_catalog.pg_type n on t.typtype = 'd' and n.oid = t.typbasetype)
+          select case when typnamespace = 'pg_catalog'::regnamespace then typname::text
+                      else typnamespace::regnamespace::text || '.' || typname end
+          from t where typtype <> 'd'),
+      'notNull', a.attnotnull, 'generated', a.attgenerated, 'identity', a.attidentity,
+      'defaultExpression', pg_get_expr(d.adbin, d.adrelid),
+      'collation', (select collname from pg_catalog.pg_collation where oid = a.attcollation),
+      'published', case when p.attnames is null then a.attgenerated = ''
+                        else a.attname = any(p.attnames)
+                             and (a.attgenerated = '' or current_setting('server_version_num')::int >= 180000) end
+    ) order by a.attnum), '[]')
+   from pg_catalog.pg_attribute a
+   left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+   where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  coalesce((select json_agg(a.attname order by k.place)
+   from (select i.indexrelid, i.indkey, i.indnkeyatts from pg_catalog.pg_index i
+         where i.indrelid = c.oid and i.indisvalid and (i.indisprimary or i.indisreplident)
+         order by i.indisprimary desc limit 1) i,
+     unnest(i.indkey::int2[]) with ordinality k(attnum, place)
+     join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+   where k.place <= i.indnkeyatts), '[]') as key,
+  coalesce((select json_agg(u.def order by u.def) from (
+     select regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', '') as def
+     from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid) u), '[]') as uniques
+from pg_catalog.pg_class c
+left join pg_catalog.pg_publication_tables p
+  on p.pubname = $3 and p.schemaname = $1 and p.tablename = $2
+where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = $1)
+  and c.relname = $2 and c.relkind in ('r', 'p')`;
+
+interface ShapeRow {
+  kind: string;
+  rows: number;
+  filter: string | null;
+  columns: ColumnShape[];
+  key: string[];
+  uniques: string[];
+}
+
+/** The table as this session's node has it; undefined when there is none of that name. */
+export async function findShape(
+  session: Session,
+  table: TableName,
+  publication = 'repctl',
+): Promise<TableShape | undefined> {
+  const [row] = await session.query<ShapeRow>(shapeSql, [table.schema, table.name, publication]);
+  if (!row) return undefined;
+  const { schema, name } = table;
+  const { kind, columns, key, uniques, filter } = row;
+  return { schema, name, kind, columns, key, uniques, filter, estimatedRows: row.rows };
+}
+
+/** As {@link findShape}; throws `table-missing` (exit 2). */
+export async function readShape(session: Session, table: TableName): Promise<TableShape> {
+  const shape = await findShape(session, table);
+  if (shape) return shape;
+  throw new RepctlError('table-missing', `${session.node} has no table ${qualified(table)}.`, {
+    details: { node: session.node, schema: table.schema, table: table.name },
+  });
+}
