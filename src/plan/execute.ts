@@ -10,14 +10,6 @@ interface AnyAction {
 /** What a runner may say about its step: shown after its title, kept in the journal and the event. */
 export type StepResult = Readonly<Record<string, unknown>> | undefined;
 
-/** One runner per kind of action. Each is idempotent: run twice, it leaves what running it once leaves. */
-export type Runners<Action extends AnyAction> = {
-  readonly [Kind in Action['kind']]: (
-    step: Step<Extract<Action, { kind: Kind }>>,
-    report: (progress: StepProgress) => void,
-  ) => Promise<StepResult>;
-};
-
 /** Progress inside a step: `done` of `total` when countable. */
 export interface StepProgress {
   readonly message?: string;
@@ -25,6 +17,20 @@ export interface StepProgress {
   readonly total?: number;
   readonly unit?: string;
 }
+
+/** Steps already finished in this run, for runners that record them. */
+export interface RunContext {
+  readonly report: (progress: StepProgress) => void;
+  readonly finished: readonly FinishedStep[];
+}
+
+/** One runner per kind of action. Each is idempotent: run twice, it leaves what running it once leaves. */
+export type Runners<Action extends AnyAction> = {
+  readonly [Kind in Action['kind']]: (
+    action: Extract<Action, { kind: Kind }>,
+    context: RunContext,
+  ) => Promise<StepResult>;
+};
 
 export type StepEvent =
   | { readonly type: 'start'; readonly step: Step; readonly index: number; readonly total: number }
@@ -48,9 +54,9 @@ export interface ExecuteOptions {
 }
 
 /**
- * Runs every step. Steps with the same `group` prefix are not run in parallel here: a runner that works on
- * several nodes at once is one step. Throws RepctlError: `interrupted` (exit 130) between two steps;
- * `step-failed` (exit 7, or 6 when it was the first step, so nothing was changed) wrapping what a runner threw.
+ * Runs every step; consecutive steps of one group run at the same time. Throws RepctlError: `interrupted`
+ * (exit 130) between two steps; else what the runner threw, with what is done and how to go on (exit 7; 6 when
+ * a runner refused before anything was done; 1 for a bug).
  */
 export async function execute<Action extends AnyAction>(
   plan: Plan<Action>,
@@ -59,59 +65,66 @@ export async function execute<Action extends AnyAction>(
 ): Promise<FinishedStep[]> {
   const finished: FinishedStep[] = [];
   const emit = options.onEvent ?? (() => undefined);
-  for (const [index, step] of plan.steps.entries()) {
-    if (options.signal?.aborted) throw interrupted(plan, finished);
-    emit({ type: 'start', step, index, total: plan.steps.length });
-    await options.journal.append({
-      event: 'start',
-      operation: plan.operation,
-      step: step.id,
-      node: step.node,
-    });
+
+  const runStep = async (step: Step<Action>): Promise<void> => {
+    const about = { operation: plan.operation, step: step.id, node: step.node };
+    emit({ type: 'start', step, index: plan.steps.indexOf(step), total: plan.steps.length });
+    await options.journal.append({ event: 'start', ...about });
     const start = performance.now();
     try {
       const run = runners[step.action.kind as Action['kind']] as (
-        step: Step<Action>,
-        report: (progress: StepProgress) => void,
+        action: Action,
+        context: RunContext,
       ) => Promise<StepResult>;
-      const result = await run(step, (progress) => {
-        emit({ type: 'progress', step, progress });
+      const result = await run(step.action, {
+        finished,
+        report: (progress) => {
+          emit({ type: 'progress', step, progress });
+        },
       });
       const ms = performance.now() - start;
       finished.push({ id: step.id, node: step.node, title: step.title, ms, result });
-      await options.journal.append({
-        event: 'done',
-        operation: plan.operation,
-        step: step.id,
-        node: step.node,
-        ms,
-        result,
-      });
+      await options.journal.append({ event: 'done', ...about, ms, result });
       emit({ type: 'done', step, ms, result });
-    } catch (error) {
+    } catch (thrown) {
       const ms = performance.now() - start;
-      const failure = stepFailed(plan, step, finished, error);
+      const error = stepFailed(plan, step, finished, thrown);
       await options.journal.append({
         event: 'failed',
-        operation: plan.operation,
-        step: step.id,
-        node: step.node,
+        ...about,
         ms,
-        code: failure.code,
-        message: failure.message,
+        code: error.code,
+        message: error.message,
       });
-      emit({ type: 'failed', step, ms, error: failure });
-      throw failure;
+      emit({ type: 'failed', step, ms, error });
+      throw error;
     }
+  };
+
+  for (const group of groupsOf(plan.steps)) {
+    if (options.signal?.aborted) throw interrupted(plan, finished);
+    const outcomes = await Promise.allSettled(group.map(runStep));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
   }
   return finished;
 }
 
+/** Steps in runs of the same group; a step without a group is a run of its own. */
+function groupsOf<Action extends AnyAction>(steps: readonly Step<Action>[]): Step<Action>[][] {
+  const groups: Step<Action>[][] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    if (last !== undefined && step.group !== undefined && last[0]?.group === step.group) last.push(step);
+    else groups.push([step]);
+  }
+  return groups;
+}
+
 function interrupted(plan: Plan, finished: readonly FinishedStep[]): RepctlError {
-  const done = finished.length;
   return new RepctlError(
     'interrupted',
-    `Interrupted: ${String(done)} of ${String(plan.steps.length)} steps of ${plan.operation} are done.`,
+    `Interrupted: ${String(finished.length)} of ${String(plan.steps.length)} steps of ${plan.operation} are done.`,
     {
       exit: EXIT.interrupted,
       hint: 'Run the same command again to go on.',
@@ -122,17 +135,11 @@ function interrupted(plan: Plan, finished: readonly FinishedStep[]): RepctlError
 
 function stepFailed(plan: Plan, step: Step, finished: readonly FinishedStep[], error: unknown): RepctlError {
   const inner = error instanceof RepctlError ? error : undefined;
-  return new RepctlError(inner?.code ?? 'step-failed', `${step.title} failed: ${messageOf(error)}`, {
-    exit:
-      inner === undefined
-        ? EXIT.bug
-        : inner.exit === EXIT.refused && finished.length === 0
-          ? EXIT.refused
-          : EXIT.incomplete,
-    hint: [
-      inner?.hint,
-      `${String(finished.length)} of ${String(plan.steps.length)} steps are done; the same command goes on from there.`,
-    ]
+  const untouched = inner?.exit === EXIT.refused && finished.length === 0;
+  const rest = `${String(finished.length)} of ${String(plan.steps.length)} steps are done; the same command goes on from there.`;
+  return new RepctlError(inner?.code ?? 'bug', `${step.title} failed: ${messageOf(error)}`, {
+    exit: inner === undefined ? EXIT.bug : untouched ? EXIT.refused : EXIT.incomplete,
+    hint: [inner?.hint, untouched ? 'Nothing was changed.' : rest]
       .filter((line) => line !== undefined)
       .join('\n'),
     details: { ...inner?.details, step: step.id, done: finished.map((one) => one.id) },

@@ -17,6 +17,8 @@ export interface Step<Action extends { readonly kind: string } = { readonly kind
   readonly why: string;
   /** What would be sent, for --dry-run; values known only at run time are written <like this>. */
   readonly sql: readonly string[];
+  /** Consecutive steps of one group run at the same time; each may finish or fail without the others. */
+  readonly group?: string;
   readonly action: Action;
 }
 

@@ -1,0 +1,154 @@
+/**
+ * Everything an operation can do to a cluster, as data. Plans are made of these; runners.ts knows how to do
+ * each. Every action can be run again after an interruption: it checks what is there first.
+ */
+import type { TableName } from '../cluster/model.js';
+import type { Step } from '../plan/plan.js';
+
+/** Schema repctl and this node's name; the products table where asked for. */
+export interface Prepare {
+  readonly kind: 'prepare';
+  readonly node: string;
+  readonly products: boolean;
+}
+
+/** Publication and fence over `tables`; the fence is enabled unless the node leads. */
+export interface Publish {
+  readonly kind: 'publish';
+  readonly node: string;
+  readonly tables: readonly TableName[];
+  readonly leads: boolean;
+}
+
+/** The first epoch row, on the first leader. */
+export interface Found {
+  readonly kind: 'found';
+  readonly leader: string;
+}
+
+/** Slot on the leader and subscription with an initial copy on the node. */
+export interface Subscribe {
+  readonly kind: 'subscribe';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+}
+
+/** Slot with an exported snapshot; every table proved equal at it by digest; subscription without a copy. */
+export interface AttachEqual {
+  readonly kind: 'attach-equal';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  readonly tables: readonly TableName[];
+}
+
+/** Waits until every table of the nodes' subscriptions is ready. */
+export interface AwaitCopy {
+  readonly kind: 'await-copy';
+  readonly nodes: readonly string[];
+  readonly leader: string;
+  readonly epoch: number;
+}
+
+/** A row in repctl.event on the leader, awaited until it is visible on each node: the stream works end to end. */
+export interface Verify {
+  readonly kind: 'verify';
+  readonly leader: string;
+  readonly nodes: readonly string[];
+  readonly epoch: number;
+  /** The operation that the event tells of. */
+  readonly operation: string;
+  /** The node it was about, if one. */
+  readonly subject: string | null;
+}
+
+/** Standby slots on `node` for each sibling, moved to now, with the base from which they are complete. */
+export interface Standby {
+  readonly kind: 'standby';
+  readonly node: string;
+  readonly siblings: readonly string[];
+  readonly leader: string;
+  readonly epoch: number;
+}
+
+/** Lets the apply worker finish what it received (bounded), then disables the subscription. */
+export interface Quiesce {
+  readonly kind: 'quiesce';
+  readonly node: string;
+  readonly subscription: string;
+}
+
+/** The promotion transaction: tombstone, sequences, epoch row, fence off. */
+export interface Promote {
+  readonly kind: 'promote';
+  readonly node: string;
+  readonly epoch: number;
+  readonly previousLeader: string;
+  readonly subscription: string;
+  readonly operation: string;
+}
+
+/** Mapped rewire: advance slot repctl_<node> on the leader to the mapped point, then swap subscriptions. */
+export interface Attach {
+  readonly kind: 'attach';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+}
+
+/** Last resort: empty the node's tables and copy them from the leader again. */
+export interface Recopy {
+  readonly kind: 'recopy';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  readonly tables: readonly TableName[];
+}
+
+/** The new leader's old subscription, no longer needed once every node is attached. */
+export interface DropTombstone {
+  readonly kind: 'drop-tombstone';
+  readonly node: string;
+  readonly subscriptions: readonly string[];
+}
+
+/** Removes the node's own subscriptions without touching their slots. */
+export interface Unsubscribe {
+  readonly kind: 'unsubscribe';
+  readonly node: string;
+  readonly subscriptions: readonly string[];
+}
+
+/** Drops slots on `node`, and the bases of those that were standby slots. */
+export interface DropSlots {
+  readonly kind: 'drop-slots';
+  readonly node: string;
+  readonly slots: readonly string[];
+}
+
+/** Fence, publication and schema repctl away; rows stay. */
+export interface Unpublish {
+  readonly kind: 'unpublish';
+  readonly node: string;
+}
+
+export type Action =
+  | Prepare
+  | Publish
+  | Found
+  | Subscribe
+  | AttachEqual
+  | AwaitCopy
+  | Verify
+  | Standby
+  | Quiesce
+  | Promote
+  | Attach
+  | Recopy
+  | DropTombstone
+  | Unsubscribe
+  | DropSlots
+  | Unpublish;
+
+export type OperationStep = Step<Action>;

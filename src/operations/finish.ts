@@ -1,0 +1,77 @@
+/** How every operation that attaches replicas ends: the stream proved, standby slots made, tombstones dropped. */
+import { subscriptionEpoch } from '../cluster/names.js';
+import type { ReachableNode } from '../cluster/model.js';
+import type { OperationStep } from './actions.js';
+import { type Facts, hasStandbySlots, isAttached, isTombstone, nodeOf, ownSubscriptions } from './facts.js';
+import { stepFor } from './steps.js';
+
+export interface Ending {
+  readonly leader: string;
+  readonly epoch: number;
+  /** The replicas that are attached when these steps begin. */
+  readonly replicas: readonly ReachableNode[];
+  /** What repctl.event will say. */
+  readonly operation: string;
+  readonly subject: string | null;
+}
+
+/**
+ * `verify` comes first: until a transaction was applied, a replica's origin is 0/0 and says nothing, and the
+ * base of a standby slot must be a true position. Nothing to do when all standby slots are complete and the
+ * event is told.
+ */
+export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
+  const { leader, epoch, replicas, operation, subject } = ending;
+  const siblingsOf = (node: ReachableNode) =>
+    facts.config.nodes.map((other) => other.name).filter((name) => name !== node.name);
+  const lacking = replicas.filter((node) => !hasStandbySlots(node, siblingsOf(node), epoch));
+  const leaderNode = nodeOf(facts, leader);
+  const told = (node: ReachableNode | undefined): boolean =>
+    node?.events.some(
+      (event) => event.kind === operation && event.epoch === epoch && event.node === subject,
+    ) ?? false;
+  const verified = told(leaderNode) && replicas.every(told);
+  const steps: OperationStep[] = [];
+  // Standby slots come after the event, so where none lacks it was told; with no replica there is only the event.
+  if (!verified && (lacking.length > 0 || replicas.length === 0)) {
+    steps.push(
+      stepFor({
+        kind: 'verify',
+        leader,
+        nodes: replicas.map((node) => node.name),
+        epoch,
+        operation,
+        subject,
+      }),
+    );
+  }
+  for (const node of lacking) {
+    steps.push(
+      stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
+    );
+  }
+  return steps;
+}
+
+/** The leader's tombstones, once every configured node will be attached; `attaching` are about to be. */
+export function tombstoneSteps(
+  facts: Facts,
+  leader: string,
+  epoch: number,
+  attaching: readonly string[],
+): OperationStep[] {
+  const leaderNode = nodeOf(facts, leader);
+  if (leaderNode === undefined) return [];
+  const tombstones = ownSubscriptions(leaderNode)
+    .filter(
+      (subscription) => isTombstone(subscription) && (subscriptionEpoch(subscription.name) ?? 0) < epoch,
+    )
+    .map((subscription) => subscription.name);
+  const everyone = facts.config.nodes.every(({ name }) => {
+    const node = nodeOf(facts, name);
+    return name === leader || attaching.includes(name) || (node !== undefined && isAttached(node, epoch));
+  });
+  return tombstones.length > 0 && everyone
+    ? [stepFor({ kind: 'drop-tombstone', node: leader, subscriptions: tombstones })]
+    : [];
+}

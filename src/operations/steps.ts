@@ -1,0 +1,207 @@
+/** An action as a step that an operator can read: id, title, reason, and the SQL that --dry-run shows. */
+import type { TableName } from '../cluster/model.js';
+import { FENCE_TRIGGER, PUBLICATION, slotName, subscriptionName } from '../cluster/names.js';
+import { ident, literal, qualified } from '../postgres/quote.js';
+import type { Action, OperationStep } from './actions.js';
+
+interface Description {
+  readonly on: string;
+  readonly title: string;
+  readonly why: string;
+  readonly sql: readonly string[];
+}
+
+const names = (tables: readonly TableName[]): string => tables.map(qualified).join(', ');
+const slotSql = (node: string): string =>
+  `select pg_create_logical_replication_slot(${literal(slotName(node))}, 'pgoutput')`;
+const subscribeSql = (node: string, leader: string, epoch: number, copy: boolean): string =>
+  `create subscription ${ident(subscriptionName(node, epoch))} connection '<${leader}, application_name=${node}>' publication ${PUBLICATION} ` +
+  `with (create_slot=false, slot_name=${literal(slotName(node))}, copy_data=${String(copy)}, origin=any)`;
+const tombstoneSql = (name: string): string[] => [
+  `alter subscription ${ident(name)} disable`,
+  `alter subscription ${ident(name)} set (slot_name = none)`,
+];
+
+/** The step for an action. `group` lets consecutive steps run at the same time. */
+export function stepFor(action: Action, group?: string): OperationStep {
+  const { on, title, why, sql } = describe(action);
+  const subject = 'nodes' in action ? action.nodes.join('+') : on;
+  return {
+    id: `${action.kind}:${subject}`,
+    node: on,
+    title,
+    why,
+    sql,
+    action,
+    ...(group === undefined ? {} : { group }),
+  };
+}
+
+function describe(action: Action): Description {
+  switch (action.kind) {
+    case 'prepare':
+      return {
+        on: action.node,
+        title: `prepare ${action.node}`,
+        why: 'schema repctl holds the name of the node, the epochs and the events',
+        sql: [
+          'create schema if not exists repctl',
+          '…',
+          ...(action.products ? ['create table products (…)'] : []),
+        ],
+      };
+    case 'publish':
+      return {
+        on: action.node,
+        title: `publish ${String(action.tables.length)} tables on ${action.node}`,
+        why: action.leads
+          ? 'the leader publishes; its fence is made but stays disabled'
+          : 'every node has the same publication; the fence keeps clients from writing to a replica',
+        sql: [
+          `create publication ${PUBLICATION} for table ${names(action.tables)}, repctl.epoch, repctl.event`,
+          ...action.tables.map(
+            (table) =>
+              `create trigger ${FENCE_TRIGGER} before insert or update or delete or truncate on ${qualified(table)} for each statement execute function repctl.refuse()`,
+          ),
+        ],
+      };
+    case 'found':
+      return {
+        on: action.leader,
+        title: `begin epoch 1 under ${action.leader}`,
+        why: 'the epoch row travels in the stream: whoever has it follows this leader',
+        sql: [`insert into repctl.epoch (epoch, leader, …) values (1, ${literal(action.leader)}, …)`],
+      };
+    case 'subscribe':
+      return {
+        on: action.node,
+        title: `subscribe ${action.node} to ${action.leader}`,
+        why: 'the tables are empty here: an initial copy, then the stream',
+        sql: [
+          `-- on ${action.leader}: ${slotSql(action.node)}`,
+          subscribeSql(action.node, action.leader, action.epoch, true),
+        ],
+      };
+    case 'attach-equal':
+      return {
+        on: action.node,
+        title: `attach ${action.node} to ${action.leader} after proving it equal`,
+        why: 'the tables hold rows already: they must equal the leader at the snapshot of the slot',
+        sql: [
+          `-- on ${action.leader}: CREATE_REPLICATION_SLOT ${slotName(action.node)} LOGICAL pgoutput (SNAPSHOT 'export')`,
+          `-- digest of ${names(action.tables)} on both`,
+          subscribeSql(action.node, action.leader, action.epoch, false),
+        ],
+      };
+    case 'await-copy':
+      return {
+        on: action.nodes[0] ?? '',
+        title: `copy rows to ${action.nodes.join(', ')}`,
+        why: 'every table must be ready before the node counts as a replica',
+        sql: [`select srsubstate = 'r' from pg_subscription_rel`],
+      };
+    case 'verify':
+      return {
+        on: action.leader,
+        title: `verify that ${action.nodes.length === 0 ? 'the event is written' : `a row reaches ${action.nodes.join(', ')}`}`,
+        why: 'a row written to repctl.event must become visible on every attached node',
+        sql: [
+          `insert into repctl.event (epoch, kind, …) values (${String(action.epoch)}, ${literal(action.operation)}, …)`,
+        ],
+      };
+    case 'standby':
+      return {
+        on: action.node,
+        title: `standby slots on ${action.node}`,
+        why: 'they hold the WAL that the others would need if this node were promoted',
+        sql: action.siblings.flatMap((sibling) => [
+          slotSql(sibling),
+          `select pg_replication_slot_advance(${literal(slotName(sibling))}, <now>)`,
+        ]),
+      };
+    case 'quiesce':
+      return {
+        on: action.node,
+        title: `drain ${action.node}`,
+        why: 'what the apply worker received is still applied; then the subscription is disabled',
+        sql: [`alter subscription ${ident(action.subscription)} disable`],
+      };
+    case 'promote':
+      return {
+        on: action.node,
+        title: `promote ${action.node}`,
+        why: 'one transaction: writes work from its commit on',
+        sql: [
+          'begin',
+          ...tombstoneSql(action.subscription),
+          `alter table <each> disable trigger ${FENCE_TRIGGER}`,
+          `select setval(<each sequence>, <past the highest value in use>)`,
+          `insert into repctl.epoch (epoch, leader, previous_leader, fork_point, …) values (${String(action.epoch)}, ${literal(action.node)}, ${literal(action.previousLeader)}, <applied position>, …)`,
+          'commit',
+        ],
+      };
+    case 'attach':
+      return {
+        on: action.node,
+        title: `attach ${action.node} to ${action.leader}`,
+        why: `mapped: ${action.leader}'s slot for it goes on with precisely the next transaction; no row is copied`,
+        sql: [
+          `-- on ${action.leader}: select … from pg_logical_slot_peek_binary_changes(${literal(slotName(action.node))}, …)`,
+          `-- on ${action.leader}: select pg_replication_slot_advance(${literal(slotName(action.node))}, <mapped point>)`,
+          'begin',
+          'drop subscription <old>',
+          subscribeSql(action.node, action.leader, action.epoch, false),
+          'commit',
+        ],
+      };
+    case 'recopy':
+      return {
+        on: action.node,
+        title: `empty ${action.node} and copy from ${action.leader}`,
+        why: 'asked for with --recopy: every row is copied again',
+        sql: [
+          `-- on ${action.leader}: ${slotSql(action.node)}`,
+          'begin',
+          'drop subscription <old>',
+          `truncate ${names(action.tables)}, repctl.epoch, repctl.event`,
+          subscribeSql(action.node, action.leader, action.epoch, true),
+          'commit',
+        ],
+      };
+    case 'drop-tombstone':
+      return {
+        on: action.node,
+        title: `drop the tombstone on ${action.node}`,
+        why: 'every node is attached: the origins of the former epoch are not needed any more',
+        sql: action.subscriptions.map((name) => `drop subscription ${ident(name)}`),
+      };
+    case 'unsubscribe':
+      return {
+        on: action.node,
+        title: `unsubscribe ${action.node}`,
+        why: 'its rows stay as they are',
+        sql: action.subscriptions.flatMap((name) => [
+          ...tombstoneSql(name),
+          `drop subscription ${ident(name)}`,
+        ]),
+      };
+    case 'drop-slots':
+      return {
+        on: action.node,
+        title: `drop ${String(action.slots.length)} slots on ${action.node}`,
+        why: 'a slot that nobody reads holds WAL for ever',
+        sql: action.slots.map((slot) => `select pg_drop_replication_slot(${literal(slot)})`),
+      };
+    case 'unpublish':
+      return {
+        on: action.node,
+        title: `remove repctl from ${action.node}`,
+        why: 'fence, publication and schema repctl; rows stay',
+        sql: [
+          `drop trigger ${FENCE_TRIGGER} on <each table>`,
+          `drop publication if exists ${PUBLICATION}`,
+          'drop schema if exists repctl cascade',
+        ],
+      };
+  }
+}
