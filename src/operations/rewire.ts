@@ -74,9 +74,9 @@ export function planRewire(
 
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const why =
-    from === undefined || reachedEpoch(node) !== from.epoch
-      ? `${node.name} has reached epoch ${String(reachedEpoch(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`
-      : whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN });
+    from?.epoch === reachedEpoch(node)
+      ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
+      : `${node.name} has reached epoch ${String(reachedEpoch(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
   if (why === undefined && !request.recopy) {
     const subscription = subscriptionOf(node, epoch.epoch - 1);
     return make(`method: mapped; no row is copied, the cost grows with what ${node.name} missed`, [
@@ -148,7 +148,13 @@ function obstacles(facts: Facts, request: RewireRequest, node: ReachableNode | u
       error('is-leader', `${node.name} is the leader: there is nobody to attach it to.`, 'repctl status'),
     ];
   if (node.identity !== null && node.identity !== node.name)
-    return [error('identity-mismatch', `The database behind ${request.node} says that it is ${node.identity}.`, 'Check the URLs in the configuration.')];
+    return [
+      error(
+        'identity-mismatch',
+        `The database behind ${request.node} says that it is ${node.identity}.`,
+        'Check the URLs in the configuration.',
+      ),
+    ];
   return [];
 }
 
