@@ -1,0 +1,187 @@
+/**
+ * Sequences: logical replication leaves them alone. A new leader's are set past the highest value in use plus a
+ * gap, never backwards; replicas' are brought near the leader's now and then, so that little is left to the gap.
+ */
+import type { TableName } from '../cluster/model.js';
+import type { Session } from '../postgres/session.js';
+import { ident, literal, qualified } from '../postgres/quote.js';
+import { tableKey } from './publications.js';
+
+export interface SequenceColumn extends TableName {
+  readonly column: string;
+}
+
+export interface SequenceInfo extends TableName {
+  /** bigint values as text, as the server gives them. */
+  readonly lastValue: string;
+  /** Whether lastValue was handed out already. */
+  readonly isCalled: boolean;
+  readonly increment: string;
+  readonly min: string;
+  readonly max: string;
+  readonly cycle: boolean;
+  /** Columns that own it or take their default from it; none for a free one. */
+  readonly columns: readonly SequenceColumn[];
+}
+
+/** A sequence and the highest (descending: lowest) value found in its columns; null with no column or no row. */
+export interface SequenceUse extends SequenceInfo {
+  readonly highestInUse: string | null;
+}
+
+/**
+ * The sequences of this database with what uses them: owners (serial and identity: pg_depend from the sequence
+ * to the column) and defaults (from the default to the sequence, which an unowned one has too).
+ */
+export const SEQUENCES_SQL = `
+select n.nspname as schema, c.relname as name, s.seqincrement::text as increment, s.seqmin::text as min,
+       s.seqmax::text as max, s.seqcycle as cycle,
+       coalesce((select json_agg(json_build_object('schema', u.schema, 'name', u.name, 'column', u.column) order by u.schema, u.name, u.column)
+         from (
+           select tn.nspname as schema, t.relname as name, a.attname as column
+           from pg_depend d join pg_class t on t.oid = d.refobjid join pg_namespace tn on tn.oid = t.relnamespace
+           join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+           where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
+             and d.deptype in ('a', 'i') and d.refobjsubid > 0
+           union
+           select tn.nspname, t.relname, a.attname
+           from pg_depend d join pg_attrdef e on e.oid = d.objid join pg_class t on t.oid = e.adrelid
+           join pg_namespace tn on tn.oid = t.relnamespace
+           join pg_attribute a on a.attrelid = t.oid and a.attnum = e.adnum
+           where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
+             and not t.relispartition
+         ) u), '[]') as columns
+from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
+where c.relpersistence <> 't' and n.nspname not in ('repctl', 'pg_catalog', 'information_schema')
+order by n.nspname collate "C", c.relname collate "C"`;
+
+/**
+ * Sequences that matter to the published tables: those used by one of them, and the free ones, which the
+ * application calls by name. One used by unpublished tables alone is none of repctl's business.
+ */
+export const relevantSequences = <S extends SequenceInfo>(
+  sequences: readonly S[],
+  published: readonly TableName[],
+): readonly S[] => {
+  const keys = new Set(published.map(tableKey));
+  return sequences.filter(
+    (sequence) =>
+      sequence.columns.length === 0 || sequence.columns.some((column) => keys.has(tableKey(column))),
+  );
+};
+
+/** All sequences of a node, relevant to `published` (all when undefined), two round trips. */
+export async function readSequences(
+  session: Session,
+  published?: readonly TableName[],
+): Promise<readonly SequenceInfo[]> {
+  const found = await session.query<Omit<SequenceInfo, 'lastValue' | 'isCalled'>>(SEQUENCES_SQL);
+  const wanted = published === undefined ? found : relevantSequences(found as SequenceInfo[], published);
+  if (wanted.length === 0) return [];
+  const values = await session.query<{ i: number; last: string; called: boolean }>(
+    wanted
+      .map(
+        (sequence, i) =>
+          `select ${String(i)} as i, last_value::text as last, is_called as called from ${qualified(sequence)}`,
+      )
+      .join(' union all '),
+  );
+  const byIndex = new Map(values.map((row) => [row.i, row]));
+  return wanted.map((sequence, i) => ({
+    ...sequence,
+    lastValue: byIndex.get(i)?.last ?? '0',
+    isCalled: byIndex.get(i)?.called ?? false,
+  }));
+}
+
+const descending = (sequence: SequenceInfo): boolean => BigInt(sequence.increment) < 0n;
+
+/** One query for all: max (descending: min) of each column. Fast where the column leads an index. */
+export function highestInUseSql(sequences: readonly SequenceInfo[]): string | null {
+  const parts = sequences.flatMap((sequence, i) =>
+    sequence.columns.map(
+      (column) =>
+        `select ${String(i)} as i, (select ${descending(sequence) ? 'min' : 'max'}(${ident(column.column)})::numeric from ${qualified(column)}) as value`,
+    ),
+  );
+  if (parts.length === 0) return null;
+  return `select i, case i ${sequences.map((sequence, i) => `when ${String(i)} then ${descending(sequence) ? 'min' : 'max'}(value)`).join(' ')} end::text as value from (${parts.join(' union all ')}) u group by i`;
+}
+
+/** The sequences with the highest value in use in this node's rows. Nothing must write to them meanwhile. */
+export async function highestInUse(
+  session: Session,
+  sequences: readonly SequenceInfo[],
+): Promise<readonly SequenceUse[]> {
+  const sql = highestInUseSql(sequences);
+  const rows = sql === null ? [] : await session.query<{ i: number; value: string | null }>(sql);
+  const values = new Map(rows.map((row) => [row.i, row.value]));
+  return sequences.map((sequence, i) => ({ ...sequence, highestInUse: values.get(i) ?? null }));
+}
+
+export type SequenceTarget =
+  | { readonly kind: 'set'; readonly value: string }
+  /** It is past every value in use, gap included, or a cycling one. */
+  | { readonly kind: 'keep' }
+  /** Not enough values are left before its end. */
+  | { readonly kind: 'exhausted'; readonly last: string; readonly end: string };
+
+/**
+ * The value to set a sequence to so that nextval() is past every value in use and `gap` more. It keeps its phase
+ * (increments other than 1 stay aligned) and never moves backwards. A free sequence, whose use cannot be seen,
+ * moves on by the gap. A cycling one is left alone: its values are not unique to begin with.
+ */
+export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarget {
+  if (sequence.cycle) return { kind: 'keep' };
+  const sign = descending(sequence) ? -1n : 1n;
+  const step = BigInt(sequence.increment) * sign;
+  const last = BigInt(sequence.lastValue) * sign;
+  const end = BigInt(descending(sequence) ? sequence.min : sequence.max) * sign;
+  const free = sequence.columns.length === 0;
+  const used = sequence.highestInUse === null ? null : BigInt(sequence.highestInUse) * sign;
+  if (!free && used === null) return { kind: 'keep' };
+  const wanted = (free ? last : (used ?? last)) + BigInt(gap);
+  if (wanted < last || (wanted === last && sequence.isCalled)) return { kind: 'keep' };
+  const steps = (wanted - last + step - 1n) / step;
+  const value = last + steps * step;
+  // One more value must be left for nextval().
+  if (value + step > end) {
+    return { kind: 'exhausted', last: String((used ?? last) * sign), end: String(end * sign) };
+  }
+  return { kind: 'set', value: String(value * sign) };
+}
+
+/** Sets a sequence to `value` as if it had just been handed out, unless it is past that already. */
+export const setSequenceSql = (sequence: SequenceInfo, value: string): string =>
+  `select setval(${literal(qualified(sequence))}, ${descending(sequence) ? 'least' : 'greatest'}(${value}, last_value)) from ${qualified(sequence)}`;
+
+export interface SequencesPast {
+  /** To be run on the new leader. setval() is not transactional, but never moves backwards, so that is no matter. */
+  readonly sql: readonly string[];
+  /** Sequences too near to their end to be moved by the gap; the promotion should be refused, naming them. */
+  readonly exhausted: readonly (TableName & { readonly last: string; readonly end: string })[];
+}
+
+/** The statements that set every sequence past what is in use plus `gap`. */
+export function setPastSql(sequences: readonly SequenceUse[], gap: number): SequencesPast {
+  const targets = sequences.map((sequence) => ({ sequence, target: sequenceTarget(sequence, gap) }));
+  return {
+    sql: targets.flatMap(({ sequence, target }) =>
+      target.kind === 'set' ? [setSequenceSql(sequence, target.value)] : [],
+    ),
+    exhausted: targets.flatMap(({ sequence, target }) =>
+      target.kind === 'exhausted'
+        ? [{ schema: sequence.schema, name: sequence.name, last: target.last, end: target.end }]
+        : [],
+    ),
+  };
+}
+
+/** The statement that brings a replica's sequence to where the leader's is; null when it is there or past it. */
+export function syncSequenceSql(replica: SequenceInfo, leader: SequenceInfo): string | null {
+  const sign = descending(replica) ? -1n : 1n;
+  if (!leader.isCalled || leader.cycle) return null;
+  const [have, want] = [BigInt(replica.lastValue) * sign, BigInt(leader.lastValue) * sign];
+  if (have > want || (have === want && replica.isCalled)) return null;
+  return setSequenceSql(replica, leader.lastValue);
+}

@@ -1,0 +1,88 @@
+/** Logical slots: how they are made, moved and dropped. */
+import { EXIT, RepctlError } from '../errors.js';
+import { literal } from '../postgres/quote.js';
+import { type Lsn, compareLsn } from '../postgres/lsn.js';
+import type { Session } from '../postgres/session.js';
+import { SCHEMA } from '../cluster/names.js';
+import { slotError } from './mapping.js';
+
+export const createSlotSql = (name: string): string =>
+  `select pg_create_logical_replication_slot(${literal(name)}, 'pgoutput')`;
+
+export const dropSlotSql = (name: string): string => `select pg_drop_replication_slot(${literal(name)})`;
+
+export const advanceSlotSql = (name: string, lsn: Lsn): string =>
+  `select end_lsn::text from pg_replication_slot_advance(${literal(name)}, ${literal(lsn)}::pg_lsn)`;
+
+/**
+ * `Slot repctl_<sibling> on this node holds every transaction after base (in the WAL of epoch's leader).`
+ *
+ * A new standby slot's base is this node's applied position read *after* the slot was made: whatever is not in
+ * the slot was committed here before, so its origin is at or before that position. Make the slot only after this
+ * node's initial copy is done: the copy's own transactions lose their origin with the sync worker, would look
+ * local, and would ship to the sibling a second time.
+ *
+ * Raise the base before the slot is advanced: claiming less than the slot holds is safe, more is not.
+ */
+export const standbyBaseSql = (sibling: string, epoch: number, base: Lsn): string =>
+  `insert into ${SCHEMA}.standby (sibling, epoch, base_lsn) values (${literal(sibling)}, ${String(epoch)}, ${literal(base)}::pg_lsn) ` +
+  `on conflict (sibling) do update set epoch = excluded.epoch, base_lsn = excluded.base_lsn`;
+
+export const dropStandbyBaseSql = (sibling: string): string =>
+  `delete from ${SCHEMA}.standby where sibling = ${literal(sibling)}`;
+
+/**
+ * Moves a slot forward to `lsn`, a position of this node; does nothing when it is there or past it. Returns where
+ * the slot is then. pg_replication_slot_advance stops at the flushed position without an error, and a slot that
+ * stopped short sends transactions twice: so what it returns is compared. Throws RepctlError `slot-advance-short`
+ * (exit 7), `slot-missing`, `slot-active`, `slot-unusable` (exit 6).
+ */
+export async function advanceSlot(session: Session, slot: string, lsn: Lsn): Promise<Lsn> {
+  const [found] = await session.query<{ confirmed: Lsn | null }>(
+    `select confirmed_flush_lsn::text as confirmed from pg_replication_slots where slot_name = $1`,
+    [slot],
+  );
+  if (found === undefined) {
+    throw new RepctlError('slot-missing', `${session.node} has no slot ${slot}.`, {
+      exit: EXIT.refused,
+      hint: 'repctl slot list',
+      details: { node: session.node, slot },
+    });
+  }
+  if (found.confirmed !== null && compareLsn(found.confirmed, lsn) >= 0) return found.confirmed;
+  let rows: { end_lsn: Lsn }[];
+  try {
+    rows = await session.query<{ end_lsn: Lsn }>(advanceSlotSql(slot, lsn));
+  } catch (error) {
+    throw slotError(error, session.node, slot);
+  }
+  const end = rows[0]?.end_lsn ?? '0/0';
+  if (compareLsn(end, lsn) < 0) {
+    throw new RepctlError(
+      'slot-advance-short',
+      `${session.node}: slot ${slot} stopped at ${end}, short of ${lsn}: that position is not flushed yet.`,
+      { exit: EXIT.incomplete, hint: 'Run the same command again.', details: { slot, end, wanted: lsn } },
+    );
+  }
+  return end;
+}
+
+/** Drops a slot; does nothing when there is none. Throws RepctlError `slot-active` (exit 6) while it is in use. */
+export async function dropSlot(session: Session, slot: string): Promise<boolean> {
+  const found = await session.query(`select 1 from pg_replication_slots where slot_name = $1`, [slot]);
+  if (found.length === 0) return false;
+  try {
+    await session.query(dropSlotSql(slot));
+  } catch (error) {
+    throw slotError(error, session.node, slot);
+  }
+  return true;
+}
+
+/** Makes the slot unless it is there. Returns whether it was made. It waits for open transactions to end. */
+export async function ensureSlot(session: Session, slot: string): Promise<boolean> {
+  const found = await session.query(`select 1 from pg_replication_slots where slot_name = $1`, [slot]);
+  if (found.length > 0) return false;
+  await session.query(createSlotSql(slot));
+  return true;
+}
