@@ -108,14 +108,18 @@ export function senderFor(leader: ReachableNode, replica: string): SenderInfo | 
 }
 
 /**
- * Up to where `replica` has applied the WAL of `leader`: the later of its origin's position and what its
+ * Up to where `replica` has applied the WAL of `leader`: the latest of its origin's position and what its
  * worker told the leader. The origin alone moves only with transactions that carry rows, so that an idle
- * replica would look behind by every checkpoint record; a worker with nothing pending reports what it received.
+ * replica would look behind by every checkpoint record; a worker with nothing pending confirms what it
+ * received. pg_stat_replication shows its figures to members of pg_read_all_stats only, the slot to everyone.
+ * For telling the distance only: to prove that rows arrived, use the origin (SubscriptionInfo.appliedLsn).
  */
 export function appliedPosition(leader: ReachableNode, replica: ReachableNode): Lsn | null {
   const subscription = ownSubscription(replica);
   if (!subscription) return null;
-  const reported = senderFor(leader, replica.name)?.replayLsn ?? null;
-  if (subscription.appliedLsn === null) return reported;
-  return reported === null ? subscription.appliedLsn : maxLsn(subscription.appliedLsn, reported);
+  return [
+    subscription.appliedLsn,
+    slotFor(leader, replica.name)?.confirmedFlushLsn ?? null,
+    senderFor(leader, replica.name)?.replayLsn ?? null,
+  ].reduce((best, lsn) => (best === null ? lsn : lsn === null ? best : maxLsn(best, lsn)), null);
 }

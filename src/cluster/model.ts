@@ -38,6 +38,12 @@ export interface Epoch {
 /** pg_subscription_rel.srsubstate: init, data copy, finished copy, synchronised, ready. */
 export type TableSyncState = 'i' | 'd' | 'f' | 's' | 'r';
 
+export interface SubscribedTable extends TableName {
+  readonly state: TableSyncState;
+  /** A worker is copying or synchronising it now. */
+  readonly syncing?: boolean;
+}
+
 export interface SubscriptionInfo {
   readonly oid: number;
   readonly name: string;
@@ -54,10 +60,12 @@ export interface SubscriptionInfo {
   readonly latestEndLsn: Lsn | null;
   /** When the last message of the upstream arrived, RFC 3339; null without a worker. */
   readonly lastMessageAt: string | null;
-  readonly tables: readonly (TableName & { readonly state: TableSyncState })[];
+  /** When the apply worker started, RFC 3339; null without a worker or where the role may not see it. */
+  readonly workerStartedAt?: string | null;
+  readonly tables: readonly SubscribedTable[];
   readonly applyErrors: number;
   readonly syncErrors: number;
-  /** pg_stat_subscription_stats.confl_*, by name; empty before version 18. */
+  /** pg_stat_subscription_stats.confl_* by the rest of the name, `insert_exists`; empty before version 18. */
   readonly conflicts: Readonly<Record<string, number>>;
   /** Made by repctl (its name says so). */
   readonly own: boolean;

@@ -10,9 +10,9 @@ import type {
   ReachableNode,
   SenderInfo,
   SlotInfo,
+  SubscribedTable,
   SubscriptionInfo,
   TableName,
-  TableSyncState,
 } from './model.js';
 import { isOwnSlot, PUBLICATION, subscriptionEpoch } from './names.js';
 
@@ -30,7 +30,8 @@ interface RawSubscription {
   readonly last_message_at: string | null;
   readonly in_transaction: boolean;
   readonly stats: Readonly<Record<string, unknown>> | null;
-  readonly tables: readonly (TableName & { readonly state: TableSyncState })[];
+  readonly worker_started_at: string | null;
+  readonly tables: readonly SubscribedTable[];
 }
 
 interface RawSlot {
@@ -208,6 +209,7 @@ function toSubscription(raw: RawSubscription): SubscriptionInfo {
     receivedLsn: raw.received_lsn,
     latestEndLsn: raw.latest_end_lsn,
     lastMessageAt: instantOrNull(raw.last_message_at),
+    workerStartedAt: instantOrNull(raw.worker_started_at),
     tables: raw.tables,
     applyErrors: counter('apply_error_count'),
     syncErrors: counter('sync_error_count'),

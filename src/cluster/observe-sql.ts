@@ -65,10 +65,13 @@ const subscriptions = (origins: boolean): string =>
            } as applied_lsn,
            w.pid as worker_pid, w.received_lsn::text, w.latest_end_lsn::text,
            w.last_msg_receipt_time as last_message_at,
+           (select a.backend_start from pg_stat_activity a where a.pid = w.pid) as worker_started_at,
            coalesce((select a.backend_xid is not null from pg_stat_activity a where a.pid = w.pid), false) as in_transaction,
            (select to_jsonb(t) from pg_stat_subscription_stats t where t.subid = s.oid) as stats,
            ${rows(`
-             select n.nspname as schema, c.relname as name, r.srsubstate as state
+             select n.nspname as schema, c.relname as name, r.srsubstate as state,
+                    exists (select from pg_stat_subscription a
+                             where a.subid = s.oid and a.relid = c.oid and a.pid is not null) as syncing
                from pg_subscription_rel r join pg_class c on c.oid = r.srrelid join pg_namespace n on n.oid = c.relnamespace
               where r.srsubid = s.oid order by 1, 2`)} as tables
       from (values (null::text)) as before_16(suborigin)
