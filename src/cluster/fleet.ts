@@ -32,12 +32,16 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
     });
   };
   const open = (name: string, applicationName?: string) => {
-    const target = node(name);
+    const connection = connectionOf(node(name).url);
     return openSession({
       node: name,
-      connection: connectionOf(target.url),
+      connection,
       applicationName: applicationName ?? options.applicationName ?? 'repctl',
-      connectTimeoutMs: config.connectTimeoutMs,
+      // connect_timeout in the URL goes before the cluster's; --timeout, which sets the other, bounds both.
+      connectTimeoutMs: Math.min(
+        connection.connectionTimeoutMillis ?? config.connectTimeoutMs,
+        config.statementTimeoutMs,
+      ),
       statementTimeoutMs: config.statementTimeoutMs,
       trace: options.trace,
     });

@@ -1,32 +1,62 @@
 /** The shape of repctl.yaml and the configuration that the domain works with. */
-import { z } from 'zod';
+// zod/mini, not zod: the full package costs every command 20 ms at its start.
+import * as z from 'zod/mini';
 
 /** Node names become part of slot and subscription names, which allow only these characters. */
 export const NODE_NAME = /^[a-z][a-z0-9_]{0,29}$/;
 
-const url = z.string().min(1);
+/** `${VAR}` gives a string, also where a number is meant. */
+const number = (min: number, max: number) =>
+  z.pipe(
+    z.transform((value: unknown) =>
+      typeof value === 'string' && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value,
+    ),
+    z.number().check(z.gte(min), z.lte(max)),
+  );
+const whole = (min: number, max: number) =>
+  z.pipe(number(min, max), z.number().check(z.refine((value) => Number.isInteger(value))));
+const text = (max = 10_000) => z.string().check(z.minLength(1), z.maxLength(max));
 
 export const nodeSchema = z.strictObject({
   /** How this machine reaches the node. */
-  url,
+  url: text(),
   /** How the other nodes reach it, where that differs: one URL for all, or one by the name of the other node. */
-  replicationUrl: z.union([url, z.record(z.string(), url)]).optional(),
+  replicationUrl: z.optional(z.union([text(), z.record(text(), text())])),
   /** Higher is preferred as the next leader among equally advanced replicas. */
-  priority: z.number().int().min(0).max(1000).default(100),
+  priority: z._default(whole(0, 1000), 100),
 });
 
 export const configSchema = z.strictObject({
-  cluster: z.string().min(1).max(63),
+  cluster: text(63),
   /** Tables to replicate: `products`, `public.orders`, `app.*`. */
-  tables: z.array(z.string().min(1)).min(1).default(['public.products']),
-  nodes: z.record(z.string().regex(NODE_NAME), nodeSchema),
+  tables: z._default(z.array(text()).check(z.minLength(1)), ['public.products']),
+  nodes: z
+    .record(z.string().check(z.regex(NODE_NAME)), nodeSchema)
+    .check(z.refine((nodes) => Object.keys(nodes).length > 0)),
   /** How far past the highest value in use a new leader's sequences start. */
-  sequenceGap: z.number().int().min(0).default(1000),
-  connectTimeout: z.number().positive().default(3),
-  statementTimeout: z.number().positive().default(30),
+  sequenceGap: z._default(whole(0, 1_000_000_000), 1000),
+  connectTimeout: z.optional(number(0.1, 3600)),
+  statementTimeout: z._default(number(0.1, 86_400), 30),
   /** Seconds that a failover waits for apply workers to finish what they had received. */
-  drainTimeout: z.number().positive().default(10),
+  drainTimeout: z._default(number(0.1, 86_400), 10),
 });
+
+/** What to write, by the path with node and table names as `*`; also the keys that exist there. */
+export const EXPECTED: Readonly<Record<string, string>> = {
+  cluster: 'a name of 1 to 63 characters',
+  tables: 'a list of at least one table, such as [public.products]',
+  'tables.*': 'a table name such as products, public.orders or app.*',
+  nodes: 'at least one node: its name, and below it url: postgres://user@host:5432/database',
+  'nodes.*':
+    'a node named with a letter, then letters, digits or _ (all lower-case, at most 30), holding url: postgres://…',
+  'nodes.*.url': 'a URL such as postgres://user:${PASSWORD}@host:5432/database',
+  'nodes.*.replicationUrl': 'a URL, or URLs by the name of the node that connects',
+  'nodes.*.priority': 'a whole number from 0 to 1000',
+  sequenceGap: 'a whole number from 0 to 1000000000',
+  connectTimeout: 'seconds from 0.1 to 3600',
+  statementTimeout: 'seconds from 0.1 to 86400',
+  drainTimeout: 'seconds from 0.1 to 86400',
+};
 
 export type FileConfig = z.infer<typeof configSchema>;
 
@@ -48,6 +78,8 @@ export interface ClusterConfig {
   readonly drainTimeoutMs: number;
   /** Where it was read from: a path, `sandbox`, or `environment`. */
   readonly source: string;
+  /** What the operator should know about the configuration itself, such as a file that others can read. */
+  readonly warnings?: readonly string[];
 }
 
 /** How node `from` reaches node `to` (the connection of a subscription). */
