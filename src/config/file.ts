@@ -9,6 +9,8 @@ import { interpolate } from './variables.js';
 
 export interface ParsedFile {
   readonly data: FileConfig;
+  /** The keys at the top that the file has. */
+  readonly given: readonly string[];
   /** Every text of the file before variables were put in. */
   readonly templates: readonly string[];
   /** `file:line: nodes.n1.url`, for errors about a value. */
@@ -61,6 +63,7 @@ export function parseConfigFile(text: string, file: string, env: Env): ParsedFil
   }
   return {
     data: result.data,
+    given: Object.keys(raw),
     templates,
     at: (node, key, from) => place(['nodes', node, key, ...(from === undefined ? [] : [from])]),
   };

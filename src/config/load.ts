@@ -55,7 +55,7 @@ function readConfig(file: string, env: Env): ClusterConfig {
       details: { file },
     });
   }
-  const { data, templates, at } = parseConfigFile(text, file, env);
+  const { data, given, templates, at } = parseConfigFile(text, file, env);
   const { nodes, connectTimeout, statementTimeout, drainTimeout, ...rest } = data;
   const list = Object.entries(nodes).map(([name, { replicationUrl, ...node }]) => ({
     name,
@@ -65,7 +65,7 @@ function readConfig(file: string, env: Env): ClusterConfig {
   const warnings = [...exposed(file, templates), ...checkNodes(list, env, at)];
   return {
     ...rest,
-    connectTimeoutMs: (connectTimeout ?? defaultConnectTimeout(env)) * 1000,
+    connectTimeoutMs: (given.includes('connectTimeout') ? connectTimeout : defaultConnectTimeout(env)) * 1000,
     statementTimeoutMs: statementTimeout * 1000,
     drainTimeoutMs: drainTimeout * 1000,
     nodes: list,

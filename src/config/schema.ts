@@ -35,7 +35,7 @@ export const configSchema = z.strictObject({
     .check(z.refine((nodes) => Object.keys(nodes).length > 0)),
   /** How far past the highest value in use a new leader's sequences start. */
   sequenceGap: z._default(whole(0, 1_000_000_000), 1000),
-  connectTimeout: z.optional(number(0.1, 3600)),
+  connectTimeout: z._default(number(0.1, 3600), 3),
   statementTimeout: z._default(number(0.1, 86_400), 30),
   /** Seconds that a failover waits for apply workers to finish what they had received. */
   drainTimeout: z._default(number(0.1, 86_400), 10),
