@@ -104,12 +104,10 @@ export function isPublished(node: ReachableNode, tables: readonly TableName[], l
   const wanted = leads ? 'disabled' : 'enabled';
   return (
     publication !== undefined &&
-    tables.every(
-      (table) =>
-        publication.tables.some((one) => one.schema === table.schema && one.name === table.name) &&
-        node.tables.some(
-          (one) => one.schema === table.schema && one.name === table.name && one.fence === wanted,
-        ),
+    tables.every((table) =>
+      node.tables.some(
+        (one) => one.schema === table.schema && one.name === table.name && one.fence === wanted,
+      ),
     ) &&
     node.tables.every((table) => table.fence === wanted)
   );

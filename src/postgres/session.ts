@@ -112,22 +112,29 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   client.on('end', () => {
     state.alive = false;
   });
-  const run = async <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
+  // One statement at a time: steps that run in parallel may share a node's session.
+  let last: Promise<unknown> = Promise.resolve();
+  const run = <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
+    const next = last.then(() => runNow<Row>(sql, params));
+    last = next.catch(() => undefined);
+    return next;
+  };
+  const runNow = async <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
     const start = performance.now();
     try {
       const result = (await client.query({
         text: sql,
         ...(params ? { values: [...params] } : {}),
       })) as unknown as pg.QueryResult | pg.QueryResult[];
-      const last = Array.isArray(result) ? result.at(-1) : result;
+      const final = Array.isArray(result) ? result.at(-1) : result;
       options.trace?.({
         node: options.node,
         sql,
         params,
         ms: performance.now() - start,
-        rows: last?.rows.length,
+        rows: final?.rows.length,
       });
-      return (last?.rows ?? []) as Row[];
+      return (final?.rows ?? []) as Row[];
     } catch (error) {
       const translated = translateError(error, { node: options.node, phase: 'query' });
       options.trace?.({

@@ -1,0 +1,80 @@
+/** Observe, plan, run: what every operation does, with or without a person in front of it. */
+import { hostname, userInfo } from 'node:os';
+import type { Fleet } from '../cluster/fleet.js';
+import type { Snapshot } from '../cluster/model.js';
+import { observe } from '../cluster/observe.js';
+import { EXIT, RepctlError } from '../errors.js';
+import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
+import type { Journal } from '../plan/journal.js';
+import type { Plan, Planned, Refusal } from '../plan/plan.js';
+import type { Action } from './actions.js';
+import { runnersFor } from './runners/index.js';
+
+export type Planner = (snapshot: Snapshot) => Planned<Action>;
+
+export interface RunOptions {
+  readonly fleet: Fleet;
+  readonly journal: Journal;
+  readonly reason?: string | null;
+  readonly onEvent?: ((event: StepEvent) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `user@host`, for the records. */
+export function operatorName(): string {
+  let user = 'unknown';
+  try {
+    user = userInfo().username;
+  } catch {
+    // A uid without an account (containers) has no name.
+  }
+  return `${user}@${hostname()}`;
+}
+
+/** A refusal as the error that ends a command: exit 6, every finding in the details. */
+export function refusalError({ operation, findings }: Refusal): RepctlError {
+  const first = findings[0];
+  return new RepctlError(first?.code ?? 'refused', findings.map((finding) => finding.message).join('\n'), {
+    exit: EXIT.refused,
+    hint: [
+      ...new Set(findings.map((finding) => finding.fix).filter((fix) => fix !== undefined)),
+      'Nothing was changed.',
+    ].join('\n'),
+    details: { operation, findings },
+  });
+}
+
+/** Observes and plans. Throws the refusal (exit 6), or what observing throws. */
+export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {
+  const result = planner(await observe(fleet));
+  if (result.kind === 'refused') throw refusalError(result.refusal);
+  return result.plan;
+}
+
+/**
+ * Runs a plan. Positions are final only when the apply workers have stopped, so after a leading group of
+ * `quiesce` steps it observes and plans again: the rest may then choose otherwise than the preview did.
+ * Throws what execute() throws.
+ */
+export async function runPlan(
+  plan: Plan<Action>,
+  planner: Planner,
+  options: RunOptions,
+): Promise<FinishedStep[]> {
+  const runners = runnersFor({
+    fleet: options.fleet,
+    operator: operatorName(),
+    reason: options.reason ?? null,
+  });
+  const draining = plan.steps.filter((step) => step.action.kind === 'quiesce');
+  if (draining.length === 0 || plan.steps[0]?.action.kind !== 'quiesce')
+    return execute(plan, runners, options);
+  const drained = await execute({ ...plan, steps: draining }, runners, options);
+  const rest = await makePlan(options.fleet, planner);
+  return [...drained, ...(await execute(rest, runners, options))];
+}
+
+/** All of it, for callers without a person: `sandbox up`, tests. */
+export async function runOperation(planner: Planner, options: RunOptions): Promise<FinishedStep[]> {
+  return runPlan(await makePlan(options.fleet, planner), planner, options);
+}

@@ -1,0 +1,66 @@
+/** What every runner works with. */
+import type { Fleet } from '../../cluster/fleet.js';
+import type { ReachableNode } from '../../cluster/model.js';
+import { observe } from '../../cluster/observe.js';
+import { replicationUrl } from '../../config/schema.js';
+import { conninfoOf } from '../../config/connection.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import type { SubscriptionRequest } from '../../replication/subscriptions.js';
+
+export interface RunnerContext {
+  readonly fleet: Fleet;
+  /** Who does it, as repctl.epoch and repctl.event will tell: `user@host`. */
+  readonly operator: string;
+  /** Why, in the operator's words. */
+  readonly reason: string | null;
+}
+
+/** One node as it is now. Throws `node-unreachable` (exit 3). */
+export async function look(context: RunnerContext, name: string): Promise<ReachableNode> {
+  const { nodes } = await observe(context.fleet, { nodes: [name] });
+  const node = nodes[0];
+  if (node?.reachable === true) return node;
+  throw new RepctlError('node-unreachable', node?.message ?? `${name} does not answer.`, {
+    exit: EXIT.unreachable,
+    hint: 'repctl status',
+    details: { node: name },
+  });
+}
+
+/** The subscription by which `node` follows `leader` in `epoch`. */
+export function subscriptionRequest(
+  context: RunnerContext,
+  node: ReachableNode,
+  leader: string,
+  epoch: number,
+  copyData: boolean,
+): SubscriptionRequest {
+  const url = replicationUrl(context.fleet.node(leader), node.name);
+  return {
+    node: node.name,
+    epoch,
+    connection: conninfoOf(url, { application_name: node.name }),
+    copyData,
+    versionNum: node.versionNum,
+  };
+}
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  /** Pause between two questions, milliseconds. */
+  readonly pauseMs?: number;
+}
+
+/** Asks until `question` answers with something; undefined when the time is over. */
+export async function waitFor<T>(
+  question: () => Promise<T | undefined>,
+  { timeoutMs, pauseMs = 5 }: WaitOptions,
+): Promise<T | undefined> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await question();
+    if (answer !== undefined) return answer;
+    if (performance.now() > deadline) return undefined;
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}

@@ -1,0 +1,165 @@
+/** Runners for a node that starts afresh: the recopy of last resort, and attaching rows that are there already. */
+import type { StepResult } from '../../plan/execute.js';
+import { EXIT, RepctlError, messageOf } from '../../errors.js';
+import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
+import { isOwnSlot, slotName } from '../../cluster/names.js';
+import { connectionOf } from '../../config/connection.js';
+import { type TableEquality, tablesEqual } from '../../consistency/equal.js';
+import { ident, literal, qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { PUBLISHED_METADATA } from '../../replication/metadata.js';
+import { ensureSlot } from '../../replication/slots.js';
+import { createSubscriptionSql, dropSubscriptionSql } from '../../replication/subscriptions.js';
+import type { AttachEqual, Recopy } from '../actions.js';
+import { ownSubscriptions, subscriptionOf } from '../facts.js';
+import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { quiesce } from './stream.js';
+import { dropSlotHard } from './teardown.js';
+
+/**
+ * Slots of the node go first: whoever still follows it must not receive the TRUNCATE, and a standby slot that
+ * held the copied rows would ship them to a sibling.
+ */
+export async function recopy(context: RunnerContext, action: Recopy): Promise<StepResult> {
+  const session = await context.fleet.session(action.node);
+  const leader = await context.fleet.session(action.leader);
+  const node = await look(context, action.node);
+  for (const subscription of ownSubscriptions(node)) {
+    if (subscription.enabled)
+      await quiesce(context, { kind: 'quiesce', node: action.node, subscription: subscription.name });
+  }
+  for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
+  await dropSlotHard(leader, slotName(action.node));
+  await ensureSlot(leader, slotName(action.node));
+
+  const tables = [...action.tables, ...PUBLISHED_METADATA];
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, true);
+  await session.transaction(async () => {
+    await session.simple(`set local lock_timeout = '10s'`);
+    for (const subscription of ownSubscriptions(node))
+      for (const sql of dropSubscriptionSql(subscription.name)) await session.simple(sql);
+    await unfenced(session, tables, async () => {
+      await session.simple(`truncate ${tables.map(qualified).join(', ')}`);
+    });
+    await session.simple('delete from repctl.standby');
+    await session.simple(createSubscriptionSql(request));
+  });
+  return { tables: action.tables.length };
+}
+
+/** Lifts the fence for `body` alone: inside a transaction, so nobody else ever sees it lifted. */
+async function unfenced(
+  session: Session,
+  tables: readonly { schema: string; name: string }[],
+  body: () => Promise<void>,
+): Promise<void> {
+  const list = fencedTablesSql(tables);
+  for (const sql of fenceSql(await session.query<FencedTable>(list), 'disabled')) await session.simple(sql);
+  await body();
+  for (const sql of fenceSql(await session.query<FencedTable>(list), 'enabled')) await session.simple(sql);
+}
+
+/**
+ * The slot is made with an exported snapshot; at that snapshot every table must equal the node's; then the
+ * subscription starts from the slot. Exact while the leader takes writes. The metadata rows, which the node
+ * lacks, are copied by hand at the same snapshot.
+ */
+export async function attachEqual(context: RunnerContext, action: AttachEqual): Promise<StepResult> {
+  const node = await look(context, action.node);
+  if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
+  const leader = await context.fleet.session(action.leader);
+  await dropSlotHard(leader, slotName(action.node));
+  const exported = await exportSnapshot(context, action.leader, slotName(action.node));
+  const reader = await context.fleet.fresh(action.leader);
+  const session = await context.fleet.session(action.node);
+  try {
+    await reader.simple(`set statement_timeout = 0`);
+    await reader.simple(
+      `begin isolation level repeatable read read only; set transaction snapshot ${literal(exported.snapshot)}`,
+    );
+    await exported.close();
+    const results = await tablesEqual(reader, session, action.tables);
+    const different = results.filter((result) => !result.equal);
+    if (different.length > 0) throw notEqual(action, different);
+    const metadata = await Promise.all(
+      PUBLISHED_METADATA.map(async (table) => {
+        const [row] = await reader.query<{ rows: unknown }>(
+          `select coalesce(json_agg(to_json(t)), '[]') as rows from ${qualified(table)} t`,
+        );
+        return { table, rows: JSON.stringify(row?.rows ?? []) };
+      }),
+    );
+    await session.transaction(async () => {
+      await unfenced(session, PUBLISHED_METADATA, async () => {
+        for (const { table, rows } of metadata) {
+          const name = qualified(table);
+          await session.query(
+            `insert into ${name} select * from json_populate_recordset(null::${name}, $1::json) on conflict do nothing`,
+            [rows],
+          );
+        }
+      });
+      await session.simple(
+        createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false)),
+      );
+    });
+    return { tables: results.length, rowsCopied: 0 };
+  } catch (error) {
+    await dropSlotHard(leader, slotName(action.node)).catch(() => undefined);
+    throw error;
+  } finally {
+    await Promise.all([exported.close(), reader.close()]);
+  }
+}
+
+const notEqual = (action: AttachEqual, different: readonly TableEquality[]): RepctlError =>
+  new RepctlError(
+    'not-equal',
+    `${action.node} holds rows that are not ${action.leader}'s: ${different
+      .map(({ table, reason }) => `${table.schema}.${table.name} (${reason ?? 'differs'})`)
+      .join(', ')}.`,
+    {
+      exit: EXIT.diverged,
+      hint: `Empty the tables on ${action.node} and run the same command again: they are then copied.`,
+      details: { tables: different.map(({ table, reason }) => ({ ...table, reason })) },
+    },
+  );
+
+interface ExportedSnapshot {
+  readonly snapshot: string;
+  close(): Promise<void>;
+}
+
+/** A replication connection speaks the simple protocol only; the snapshot lives while it stays idle. */
+async function exportSnapshot(
+  context: RunnerContext,
+  leader: string,
+  slot: string,
+): Promise<ExportedSnapshot> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({
+    ...connectionOf(context.fleet.node(leader).url),
+    application_name: 'repctl',
+    connectionTimeoutMillis: context.fleet.config.connectTimeoutMs,
+    ...({ replication: 'database' } as object),
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const result = await client.query<{ snapshot_name: string }>(
+      `CREATE_REPLICATION_SLOT ${ident(slot)} LOGICAL pgoutput (SNAPSHOT 'export')`,
+    );
+    const close = () => client.end().catch(() => undefined);
+    return { snapshot: result.rows[0]?.snapshot_name ?? '', close };
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw new RepctlError(
+      'snapshot-failed',
+      `${leader}: no slot with a snapshot could be made: ${messageOf(error)}`,
+      {
+        exit: EXIT.incomplete,
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,137 @@
+/** Runners that move the leadership: the promotion transaction and the mapped rewire. */
+import type { StepResult } from '../../plan/execute.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
+import { slotName } from '../../cluster/names.js';
+import type { ReachableNode } from '../../cluster/model.js';
+import { ZERO_LSN, maxLsn } from '../../postgres/lsn.js';
+import { ident } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { peekOrigins } from '../../replication/mapping.js';
+import { flushNow, originName } from '../../replication/positions.js';
+import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
+import { advanceSlot } from '../../replication/slots.js';
+import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
+import type { Attach, DropTombstone, Promote } from '../actions.js';
+import { isAttached, ownSubscriptions, subscriptionOf } from '../facts.js';
+import { whyNotMappable } from '../mappable.js';
+import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { quiesce } from './stream.js';
+
+/** One transaction: when it commits, the node takes writes and the epoch row tells the others. */
+export async function promote(context: RunnerContext, action: Promote): Promise<StepResult> {
+  const node = await look(context, action.node);
+  if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) return undefined;
+  const former = subscriptionOf(node, action.epoch - 1);
+  const forkPoint = former?.appliedLsn;
+  if (former === undefined || forkPoint == null) {
+    throw new RepctlError('position-unknown', `What ${action.node} has applied cannot be read.`, {
+      exit: EXIT.incomplete,
+      hint: 'repctl doctor',
+    });
+  }
+  const lastKnown = [former.receivedLsn, former.latestEndLsn].reduce<string>(
+    (best, lsn) => (lsn === null ? best : maxLsn(best, lsn)),
+    forkPoint,
+  );
+  const session = await context.fleet.session(action.node);
+  const sequences = await sequenceStatements(context, session, node);
+  await session.transaction(async () => {
+    // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
+    await session.simple(`set local synchronous_commit = local; set local lock_timeout = '5s'`);
+    const fences = await session.query<FencedTable>(fencedTablesSql(node.tables));
+    const statements = [...fenceSql(fences, 'disabled'), ...tombstoneSql(former.name), ...sequences];
+    await session.simple(statements.join('; '));
+    await session.query(
+      `insert into repctl.epoch (epoch, leader, previous_leader, fork_point, previous_lsn, operation, operator, reason)
+       values ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [
+        action.epoch,
+        action.node,
+        action.previousLeader,
+        forkPoint,
+        lastKnown,
+        action.operation,
+        context.operator,
+        context.reason,
+      ],
+    );
+  });
+  return { forkPoint, sequences: sequences.length };
+}
+
+async function sequenceStatements(
+  context: RunnerContext,
+  session: Session,
+  node: ReachableNode,
+): Promise<readonly string[]> {
+  const used = await highestInUse(session, await readSequences(session, node.tables));
+  const { sql, exhausted } = setPastSql(used, context.fleet.config.sequenceGap);
+  const first = exhausted[0];
+  if (first === undefined) return sql;
+  throw new RepctlError(
+    'sequence-exhausted',
+    `Sequence ${first.schema}.${first.name} is at ${first.last} and ends at ${first.end}: no room for the gap of ${String(context.fleet.config.sequenceGap)}.`,
+    {
+      exit: EXIT.refused,
+      hint: 'Widen the sequence, or lower sequenceGap in the configuration.',
+      details: { exhausted },
+    },
+  );
+}
+
+/**
+ * Maps the node's applied position to the leader's WAL, moves the leader's slot for it there, and swaps the
+ * subscriptions in one transaction. Run again after any interruption it maps again and comes to the same end.
+ */
+export async function attach(context: RunnerContext, action: Attach): Promise<StepResult> {
+  const session = await context.fleet.session(action.node);
+  const found = await look(context, action.node);
+  if (isAttached(found, action.epoch)) return undefined;
+  const former = subscriptionOf(found, action.epoch - 1);
+  if (former?.enabled)
+    await quiesce(context, { kind: 'quiesce', node: action.node, subscription: former.name });
+  // What was applied with synchronous_commit=off must survive a crash here before the slot moves past it there.
+  await flushNow(session);
+  const [node, leader] = await Promise.all([look(context, action.node), look(context, action.leader)]);
+  const from = leader.epochs.find((row) => row.epoch === action.epoch - 1);
+  const forkPoint = leader.epochs.find((row) => row.epoch === action.epoch)?.forkPoint ?? ZERO_LSN;
+  const why =
+    from === undefined
+      ? `${leader.name} does not know epoch ${String(action.epoch - 1)}`
+      : whyNotMappable({ node, leader, from, forkPoint });
+  const applied = subscriptionOf(node, action.epoch - 1)?.appliedLsn;
+  const tombstone = subscriptionOf(leader, action.epoch - 1);
+  if (why !== undefined || applied == null || tombstone === undefined) {
+    throw new RepctlError(
+      'not-mappable',
+      `${action.node} cannot be attached without copying: ${why ?? 'its position is not known'}.`,
+      {
+        exit: EXIT.refused,
+        hint: `repctl rewire ${action.node} --recopy`,
+      },
+    );
+  }
+  const slot = slotName(action.node);
+  const peek = await context.fleet.fresh(action.leader);
+  const mapping = await peekOrigins(peek, slot, { applied, origin: originName(tombstone.oid) }).finally(() =>
+    peek.close(),
+  );
+  if (mapping.mapped !== null)
+    await advanceSlot(await context.fleet.session(action.leader), slot, mapping.mapped);
+
+  const old = ownSubscriptions(node).map((subscription) => subscription.name);
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
+  await session.transaction(async () => {
+    for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);
+  });
+  return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
+}
+
+export async function dropTombstone(context: RunnerContext, action: DropTombstone): Promise<StepResult> {
+  const session = await context.fleet.session(action.node);
+  for (const name of action.subscriptions) {
+    await session.simple(`drop subscription if exists ${ident(name)}`);
+  }
+  return undefined;
+}

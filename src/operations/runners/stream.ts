@@ -1,0 +1,212 @@
+/** Runners around subscriptions: the initial copy, the proof that rows arrive, standby slots, draining. */
+import type { RunContext, StepResult } from '../../plan/execute.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import { slotName } from '../../cluster/names.js';
+import { flushNow } from '../../replication/positions.js';
+import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
+import { createSubscriptionSql, disableSubscriptionSql } from '../../replication/subscriptions.js';
+import type { AwaitCopy, Quiesce, Standby, Subscribe, Verify } from '../actions.js';
+import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
+import { type RunnerContext, look, subscriptionRequest, waitFor } from './context.js';
+
+export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
+  const leader = await context.fleet.session(action.leader);
+  await ensureSlot(leader, slotName(action.node));
+  const node = await look(context, action.node);
+  if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
+  const session = await context.fleet.session(action.node);
+  await session.simple(
+    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, true)),
+  );
+  return undefined;
+}
+
+/** How often a table's copy may fail before the operator is told: the worker tries again for ever. */
+const COPY_TRIES = 3;
+
+export async function awaitCopy(
+  context: RunnerContext,
+  action: AwaitCopy,
+  { report }: RunContext,
+): Promise<StepResult> {
+  const leader = await context.fleet.session(action.leader);
+  const total = (await estimatedRows(leader)) * action.nodes.length;
+  const copied = new Map<string, number>();
+  const failures = new Map<string, number>();
+  const ready = await Promise.all(
+    action.nodes.map((name) =>
+      waitFor(
+        async () => {
+          const node = await look(context, name);
+          const subscription = subscriptionOf(node, action.epoch);
+          if (isCopied(subscription)) return name;
+          const errors = subscription?.syncErrors ?? 0;
+          const first = failures.get(name) ?? errors;
+          failures.set(name, first);
+          if (errors - first >= COPY_TRIES) throw copyFailed(name, errors);
+          copied.set(name, Math.max(copied.get(name) ?? 0, await rowsCopied(context, name)));
+          report({ done: [...copied.values()].reduce((sum, rows) => sum + rows, 0), total, unit: 'rows' });
+          return undefined;
+        },
+        { timeoutMs: Number.POSITIVE_INFINITY, pauseMs: 50 },
+      ),
+    ),
+  );
+  return { nodes: ready.length };
+}
+
+const copyFailed = (node: string, errors: number): RepctlError =>
+  new RepctlError('copy-failed', `${node}: the initial copy of a table has failed ${String(errors)} times.`, {
+    exit: EXIT.incomplete,
+    hint: `The server log of ${node} says why; repctl subscription show ${node}`,
+    details: { node, errors },
+  });
+
+async function estimatedRows(leader: { query: <R>(sql: string) => Promise<R[]> }): Promise<number> {
+  const [row] = await leader.query<{ rows: string }>(
+    `select coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint as rows from pg_publication_tables t
+       join pg_namespace n on n.nspname = t.schemaname join pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
+      where t.pubname = 'repctl'`,
+  );
+  return Number(row?.rows ?? 0);
+}
+
+async function rowsCopied(context: RunnerContext, name: string): Promise<number> {
+  const session = await context.fleet.session(name);
+  const [row] = await session.query<{ rows: string }>(
+    `select (select coalesce(sum(tuples_processed), 0) from pg_stat_progress_copy)
+          + (select coalesce(sum(n_live_tup), 0) from pg_stat_user_tables u
+               join pg_subscription_rel r on r.srrelid = u.relid where r.srsubstate in ('f', 's', 'r')) as rows`,
+  );
+  return Number(row?.rows ?? 0);
+}
+
+export async function verify(context: RunnerContext, action: Verify, run: RunContext): Promise<StepResult> {
+  const leader = await context.fleet.session(action.leader);
+  const steps = run.finished.map(({ id, node, ms }) => ({ id, node, ms: Math.round(ms) }));
+  const [row] = await leader.query<{ id: string }>(
+    `insert into repctl.event (epoch, kind, node, operator, reason, details) values ($1, $2, $3, $4, $5, $6) returning id`,
+    [
+      action.epoch,
+      action.operation,
+      action.subject,
+      context.operator,
+      context.reason,
+      JSON.stringify({ steps }),
+    ],
+  );
+  const id = row?.id ?? '';
+  const timeoutMs = context.fleet.config.statementTimeoutMs;
+  const delays = await Promise.all(
+    action.nodes.map(async (name) => {
+      const start = performance.now();
+      const session = await context.fleet.session(name);
+      const seen = await waitFor(
+        async () =>
+          (await session.query('select 1 from repctl.event where id = $1', [id])).length > 0
+            ? true
+            : undefined,
+        { timeoutMs, pauseMs: 2 },
+      );
+      if (seen === undefined) throw notStreaming(name, action.leader, timeoutMs);
+      return [name, Math.round(performance.now() - start)] as const;
+    }),
+  );
+  return { visibleAfterMs: Object.fromEntries(delays) };
+}
+
+const notStreaming = (node: string, leader: string, ms: number): RepctlError =>
+  new RepctlError(
+    'not-streaming',
+    `A row written to ${leader} has not become visible on ${node} within ${(ms / 1000).toFixed(0)} s.`,
+    { exit: EXIT.incomplete, hint: `repctl subscription show ${node}`, details: { node, leader } },
+  );
+
+/**
+ * Makes (or, when they are of an earlier epoch, moves to now) the standby slots of a node and notes from where
+ * each is complete: the node's own applied position, read after the slot begins. A sibling at or past it can
+ * later be mapped; one that is behind it cannot, and is then refused instead of losing rows.
+ */
+export async function standby(context: RunnerContext, action: Standby): Promise<StepResult> {
+  const before = await look(context, action.node);
+  const session = await context.fleet.session(action.node);
+  const lacking = action.siblings.filter((sibling) => !hasStandbySlots(before, [sibling], action.epoch));
+  for (const sibling of lacking) {
+    const name = slotName(sibling);
+    if (before.slots.find((slot) => slot.name === name)?.walStatus === 'lost') await dropSlot(session, name);
+    if (!(await ensureSlot(session, name))) await advanceSlot(session, name, await flushNow(session));
+  }
+  const base = await waitFor(
+    async () => subscriptionOf(await look(context, action.node), action.epoch)?.appliedLsn ?? undefined,
+    { timeoutMs: context.fleet.config.statementTimeoutMs, pauseMs: 20 },
+  );
+  if (base === undefined) {
+    throw new RepctlError(
+      'position-unknown',
+      `${action.node} has applied nothing in epoch ${String(action.epoch)} yet.`,
+      {
+        exit: EXIT.incomplete,
+        hint: `repctl subscription show ${action.node}`,
+      },
+    );
+  }
+  await session.transaction(async () => {
+    for (const sibling of lacking) await session.simple(standbyBaseSql(sibling, action.epoch, base));
+  });
+  return { slots: lacking.length, base };
+}
+
+interface Worker {
+  readonly pid: number | null;
+  readonly idle: boolean;
+}
+
+async function workerOf(context: RunnerContext, node: string, subscription: string): Promise<Worker> {
+  const session = await context.fleet.session(node);
+  const [row] = await session.query<Worker>(
+    `select w.pid, coalesce(a.wait_event = 'LogicalApplyMain' and a.backend_xid is null, false) as idle
+       from pg_stat_subscription w left join pg_stat_activity a on a.pid = w.pid
+      where w.subname = $1 and w.relid is null and w.pid is not null
+      limit 1`,
+    [subscription],
+  );
+  return row ?? { pid: null, idle: false };
+}
+
+/**
+ * Waits until the apply worker has gone by itself (its leader is dead, what was received is applied) or has
+ * nothing left to read (it waits in its main loop without a transaction, twice in a row), at most drainTimeout;
+ * then disables the subscription and waits for the worker's end, ending it when it does not listen.
+ */
+export async function quiesce(context: RunnerContext, action: Quiesce): Promise<StepResult> {
+  const { node, subscription } = action;
+  const session = await context.fleet.session(node);
+  let idleBefore = false;
+  const drained = await waitFor(
+    async () => {
+      const { pid, idle } = await workerOf(context, node, subscription);
+      if (pid === null || (idle && idleBefore)) return true;
+      idleBefore = idle;
+      return undefined;
+    },
+    { timeoutMs: context.fleet.config.drainTimeoutMs, pauseMs: 10 },
+  );
+  await session.simple(disableSubscriptionSql(subscription));
+  await workerGone(context, node, subscription);
+  return { drained: drained === true };
+}
+
+/** After a subscription was disabled its worker ends; one that waits for a lock does not notice, so it is told. */
+export async function workerGone(context: RunnerContext, node: string, subscription: string): Promise<void> {
+  const session = await context.fleet.session(node);
+  const gone = async () => ((await workerOf(context, node, subscription)).pid === null ? true : undefined);
+  if (await waitFor(gone, { timeoutMs: 2000, pauseMs: 3 })) return;
+  const { pid } = await workerOf(context, node, subscription);
+  if (pid !== null) await session.query('select pg_terminate_backend($1)', [pid]);
+  if (await waitFor(gone, { timeoutMs: 5000, pauseMs: 10 })) return;
+  throw new RepctlError('worker-stuck', `${node}: the apply worker of ${subscription} does not end.`, {
+    exit: EXIT.incomplete,
+    hint: `repctl subscription show ${node}`,
+    details: { node, subscription },
+  });
+}
