@@ -2,6 +2,8 @@
 import { removeDirectory } from './directory.js';
 import type { Sandbox } from './model.js';
 import { stopProxy } from './proxy-control.js';
+import path from 'node:path';
+import { processes, signalProcess, waitGone } from './process.js';
 import { killServer, removeSharedMemory } from './server.js';
 
 /**
@@ -10,14 +12,29 @@ import { killServer, removeSharedMemory } from './server.js';
  */
 export async function downSandbox(sandbox: Sandbox): Promise<void> {
   const results = await Promise.allSettled([
-    ...(sandbox.proxy ? [stopProxy(sandbox.proxy)] : []),
+    stopProxy(sandbox),
     ...sandbox.nodes.map(async (node) => {
       await killServer(node);
       await removeSharedMemory(node);
     }),
   ]);
+  await killStrays(sandbox.directory);
   const failed = results.find((one) => one.status === 'rejected');
   // The directory says where the processes are: it stays as long as one of them does.
   if (failed) throw failed.reason;
   await removeDirectory(sandbox.directory, sandbox.createdDirectory);
+}
+
+/** What an interrupted start may have left: an initdb at work, a server whose lock file is not written yet. */
+async function killStrays(directory: string): Promise<void> {
+  const strays = (await processes()).filter((one) => {
+    const program = path.basename(one.command.split(' ')[0] ?? '');
+    return (
+      ['postgres', 'initdb', 'pg_ctl'].includes(program) &&
+      one.command.includes(`${directory}/`) &&
+      !one.zombie
+    );
+  });
+  for (const one of strays) signalProcess(one.pid, 'SIGKILL');
+  await waitGone(strays.map((one) => one.pid));
 }

@@ -2,11 +2,16 @@
 import { configSchema, type ClusterConfig, type FileConfig } from '../config/schema.js';
 import { RepctlError } from '../errors.js';
 import { downSandbox } from './down.js';
+import { type Cut, routesOf } from './faults.js';
 import type { NodeProcessState, Sandbox, SandboxNode } from './model.js';
+import { setRoutes } from './proxy-control.js';
+import type { RouteStatus } from './relay.js';
 import { killServer, pauseServer, resumeServer, serverState, startServer, stopServer } from './server.js';
 
 export { startSandbox, superuserSession, type Phase, type SandboxOptions } from './start.js';
 export { readState } from './state.js';
+export { proxyRuns, proxyStatus, startProxy, stopProxy } from './proxy-control.js';
+export type { Passage, RouteStatus } from './relay.js';
 export type { NodeProcessState, Sandbox, SandboxNode } from './model.js';
 
 /** Throws RepctlError `unknown-node` (exit 2) with the known names. */
@@ -44,6 +49,39 @@ export const resumeNode = (sandbox: Sandbox, name: string): Promise<number> =>
 
 export const nodeState = (sandbox: Sandbox, name: string): Promise<NodeProcessState> =>
   serverState(nodeOf(sandbox, name));
+
+export interface IsolateOptions extends Omit<Cut, 'node'> {
+  /** Reset connections at once instead of silence. */
+  readonly reset?: boolean;
+}
+
+/**
+ * Cuts a node from the others: both directions of each link; existing connections fall silent (or are reset),
+ * new ones get no answer. The clients' way to the node stays open unless `clients` says otherwise.
+ * Returns the state of every route. Throws `proxy-off`, `proxy-unreachable`.
+ */
+export function isolate(
+  sandbox: Sandbox,
+  name: string,
+  { reset = false, ...cut }: IsolateOptions = {},
+): Promise<RouteStatus[]> {
+  const routes = chosenRoutes(sandbox, name, cut);
+  return setRoutes(sandbox, reset ? 'reset' : 'silent', routes);
+}
+
+/** Opens what isolate() cut: everything, or what concerns one node. */
+export function heal(sandbox: Sandbox, name?: string, cut: Omit<Cut, 'node'> = {}): Promise<RouteStatus[]> {
+  const routes =
+    name === undefined
+      ? (sandbox.proxy?.routes ?? []).map(({ from, to }) => `${from}>${to}`)
+      : chosenRoutes(sandbox, name, { clients: 'with', ...cut });
+  return setRoutes(sandbox, 'open', routes);
+}
+
+function chosenRoutes(sandbox: Sandbox, name: string, cut: Omit<Cut, 'node'>): string[] {
+  for (const each of [name, ...(cut.from ?? [])]) nodeOf(sandbox, each);
+  return routesOf(sandbox.proxy?.routes ?? [], { node: name, ...cut });
+}
 
 /** Leaves no process, socket or file, whatever state the sandbox is in. */
 export const down = (sandbox: Sandbox): Promise<void> => downSandbox(sandbox);

@@ -96,7 +96,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await timed('start', () => settle(nodes.map((node) => startServer(node, host))));
     await timed('roles', () => settle(nodes.map((node) => makeRoles(node, secrets.everyday))));
     let up: Sandbox = { ...plan, phase: 'up' };
-    if (plan.proxy) up = { ...up, proxy: await timed('proxy', () => startProxy(up, options.signal)) };
+    if (plan.proxy) up = { ...up, proxy: await timed('proxy', () => startProxy(up)) };
     await writeState(up);
     return up;
   } catch (error) {
