@@ -96,6 +96,10 @@ export interface SlotInfo {
   readonly safeWalBytes?: number | null;
   /** Since when nobody reads it, RFC 3339 (17+). */
   readonly inactiveSince?: string | null;
+  /** Commit time of the first transaction that waits in it, RFC 3339, where it was asked for and is idle. */
+  readonly pendingSince?: string | null;
+  /** How many published transactions wait in it. */
+  readonly pendingTransactions?: number | null;
 }
 
 /**

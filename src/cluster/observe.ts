@@ -6,6 +6,7 @@ import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { translateError } from '../postgres/sqlstate.js';
 import type { Fleet } from './fleet.js';
 import type { NodeSnapshot, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
+import { withPending } from './pending.js';
 import { type RawState, toNode } from './observe-map.js';
 import { type Greeting, greetingSql, lastOriginSql, stateSql } from './observe-sql.js';
 
@@ -13,6 +14,8 @@ export interface ObserveOptions {
   /** Only these nodes; default all of the configuration. Throws `unknown-node` for one that is not there. */
   readonly nodes?: readonly string[];
   readonly signal?: AbortSignal;
+  /** Also decode what waits in the leader's idle slots (bounded), so that the time behind is known. */
+  readonly pending?: boolean;
 }
 
 /** One snapshot of the cluster, nodes in the order of the configuration. Only throws for an unknown node or an abort. */
@@ -23,7 +26,8 @@ export async function observe(fleet: Fleet, options: ObserveOptions = {}): Promi
   const takenAt = new Date().toISOString();
   const nodes = await Promise.all(wanted.map((node) => observeNode(fleet, node.name)));
   options.signal?.throwIfAborted();
-  return { cluster: fleet.config.cluster, takenAt, nodes };
+  const snapshot = { cluster: fleet.config.cluster, takenAt, nodes };
+  return options.pending === true ? withPending(fleet, snapshot) : snapshot;
 }
 
 async function observeNode(fleet: Fleet, name: string): Promise<NodeSnapshot> {
@@ -105,9 +109,8 @@ async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<R
     (why: string) =>
     (it: SubscriptionInfo): SubscriptionInfo =>
       it.own ? { ...it, appliedUnknown: why } : it;
-  const grant = 'grant execute on function pg_show_replication_origin_status() to this role';
   if (!idle)
-    return { ...node, subscriptions: node.subscriptions.map(unknown(`no idle slot to read; ${grant}`)) };
+    return { ...node, subscriptions: node.subscriptions.map(unknown('it has no idle slot to read')) };
   let session: Session | undefined;
   try {
     // A session of its own: decoding fills a backend's caches with catalog state of other moments.
@@ -117,14 +120,14 @@ async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<R
       const lsn = it.own ? await lastOrigin(session, idle.name, it.oid) : null;
       subscriptions.push(
         lsn === null
-          ? unknown(`slot ${idle.name} holds no transaction of it; ${grant}`)(it)
+          ? unknown(`slot ${idle.name} holds no transaction of it`)(it)
           : { ...it, appliedLsn: lsn },
       );
     }
     return { ...node, subscriptions };
   } catch (error) {
     const { message } = translateError(error, { node: node.name, phase: 'query' });
-    return { ...node, subscriptions: node.subscriptions.map(unknown(`${message}; ${grant}`)) };
+    return { ...node, subscriptions: node.subscriptions.map(unknown(message)) };
   } finally {
     await session?.close();
   }

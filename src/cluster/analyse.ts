@@ -1,0 +1,74 @@
+/** Snapshot → what it means: each node's state, the cluster's, and every finding. Pure. */
+import type { ClusterConfig } from '../config/schema.js';
+import { currentEpoch, reachableLeader } from './epochs.js';
+import { leaderFindings } from './findings-leader.js';
+import { replicaFindings } from './findings-replica.js';
+import { serverFindings } from './findings-server.js';
+import { DEFAULT_LIMITS, type Limits } from './limits.js';
+import type { ClusterState, Finding, ReachableNode, Severity, Snapshot } from './model.js';
+import { type NodeReport, reportOf } from './report.js';
+
+export interface Analysis {
+  readonly cluster: string;
+  readonly state: ClusterState;
+  readonly takenAt: string;
+  readonly epoch: number | null;
+  readonly leader: string | null;
+  readonly nodes: readonly NodeReport[];
+  /** The gravest first. */
+  readonly findings: readonly Finding[];
+}
+
+/** What the finders look at. */
+export interface View {
+  readonly snapshot: Snapshot;
+  readonly config: Pick<ClusterConfig, 'cluster'>;
+  readonly limits: Limits;
+  /** 0 before `create`. */
+  readonly epoch: number;
+  readonly leaderName: string | null;
+  /** The leader, if it answered. */
+  readonly leader: ReachableNode | undefined;
+  readonly reports: readonly NodeReport[];
+}
+
+const RANK: Readonly<Record<Severity, number>> = { critical: 0, error: 1, warning: 2, info: 3 };
+
+export function analyse(
+  snapshot: Snapshot,
+  config: Pick<ClusterConfig, 'cluster'>,
+  limits: Limits = DEFAULT_LIMITS,
+): Analysis {
+  const epoch = currentEpoch(snapshot);
+  const leader = reachableLeader(snapshot);
+  const reports = snapshot.nodes.map((node) => reportOf(snapshot, node, limits));
+  const view: View = {
+    snapshot,
+    config,
+    limits,
+    epoch: epoch?.epoch ?? 0,
+    leaderName: epoch?.leader ?? null,
+    leader,
+    reports,
+  };
+  const order = (finding: Finding): number => snapshot.nodes.findIndex((node) => node.name === finding.node);
+  const findings = [...leaderFindings(view), ...replicaFindings(view), ...serverFindings(view)].toSorted(
+    (a, b) => RANK[a.severity] - RANK[b.severity] || order(a) - order(b),
+  );
+  return {
+    cluster: snapshot.cluster,
+    state: clusterState(findings, reports),
+    takenAt: snapshot.takenAt,
+    epoch: epoch?.epoch ?? null,
+    leader: epoch?.leader ?? null,
+    nodes: reports,
+    findings,
+  };
+}
+
+/** Warnings alone leave a cluster healthy: every node does its work. */
+function clusterState(findings: readonly Finding[], reports: readonly NodeReport[]): ClusterState {
+  if (findings.some((it) => it.severity === 'critical')) return 'critical';
+  const working = reports.every((it) => it.state === 'leading' || it.state === 'streaming');
+  return working && !findings.some((it) => it.severity === 'error') ? 'healthy' : 'degraded';
+}

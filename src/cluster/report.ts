@@ -1,0 +1,161 @@
+/** One node's place and state in the cluster, as `status` shows it. Pure. */
+import { type Lsn, lsnDistance } from '../postgres/lsn.js';
+import {
+  appliedPosition,
+  currentEpoch,
+  epochOf,
+  fenced,
+  ownSubscription,
+  reachableLeader,
+  senderFor,
+  slotFor,
+  upstreamOf,
+} from './epochs.js';
+import type { Limits } from './limits.js';
+import type { NodeSnapshot, NodeState, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
+import { subscriptionEpoch } from './names.js';
+
+/** What `status` shows of a node; also the shape of its --json. */
+export interface NodeReport {
+  readonly name: string;
+  readonly role: 'leader' | 'replica';
+  readonly state: NodeState;
+  /** Whom it follows; null for the leader and where it follows nobody. */
+  readonly upstream: string | null;
+  /** Of a replica: position in the leader's WAL; of the leader: its own. */
+  readonly appliedLsn: Lsn | null;
+  readonly behindBytes: number | null;
+  readonly behindMs: number | null;
+  /** Since the last message of the upstream arrived. */
+  readonly lastMessageMs: number | null;
+  /** The newest epoch that it has reached; null before `create`, or unreachable. */
+  readonly epoch: number | null;
+  /** Whether it refuses clients' writes; null when it did not answer. */
+  readonly fenced: boolean | null;
+  readonly tablesReady: number | null;
+  readonly tablesTotal: number | null;
+  readonly version: string | null;
+  readonly roundTripMs: number | null;
+}
+
+/** The state of one node; the findings say why. */
+export function reportOf(snapshot: Snapshot, node: NodeSnapshot, limits: Limits): NodeReport {
+  const current = currentEpoch(snapshot);
+  const role = current?.leader === node.name ? 'leader' : 'replica';
+  if (!node.reachable) {
+    return {
+      name: node.name,
+      role,
+      state: 'unreachable',
+      upstream: null,
+      appliedLsn: null,
+      behindBytes: null,
+      behindMs: null,
+      lastMessageMs: null,
+      epoch: null,
+      fenced: null,
+      tablesReady: null,
+      tablesTotal: null,
+      version: null,
+      roundTripMs: null,
+    };
+  }
+  const common = {
+    name: node.name,
+    role,
+    epoch: node.epochs.length === 0 ? null : epochOf(node),
+    fenced: fenced(node),
+    version: node.version,
+    roundTripMs: node.roundTripMs,
+  } as const;
+  const subscription = ownSubscription(node);
+  const upstream = subscription ? upstreamOf(snapshot, subscription) : null;
+  if (role === 'leader' || isStaleLeader(snapshot, node)) {
+    return {
+      ...common,
+      state: role === 'leader' ? 'leading' : 'stale',
+      upstream: null,
+      appliedLsn: node.flushLsn,
+      behindBytes: null,
+      behindMs: null,
+      lastMessageMs: null,
+      tablesReady: null,
+      tablesTotal: null,
+    };
+  }
+  const distance = distanceOf(snapshot, node, subscription);
+  return {
+    ...common,
+    ...distance,
+    state: replicaState(node, subscription, current?.epoch ?? 0, distance, limits),
+    upstream,
+    lastMessageMs: lastMessageMs(node, subscription),
+    tablesReady: subscription?.tables.filter((table) => table.state === 'r').length ?? null,
+    tablesTotal: subscription?.tables.length ?? null,
+  };
+}
+
+/** A former leader that came back: the newest epoch it knows is its own reign, and that is over. */
+export function isStaleLeader(snapshot: Snapshot, node: ReachableNode): boolean {
+  const known = node.epochs[0];
+  const current = currentEpoch(snapshot);
+  if (!known || !current || known.epoch >= current.epoch || known.leader !== node.name) return false;
+  // Attached again, its epoch row is on the way.
+  const subscription = ownSubscription(node);
+  return !subscription || (subscriptionEpoch(subscription.name) ?? 0) < current.epoch;
+}
+
+type Distance = Pick<NodeReport, 'appliedLsn' | 'behindBytes' | 'behindMs'>;
+
+/** Only against the leader whose WAL the subscription reads: positions of other nodes cannot be compared. */
+function distanceOf(
+  snapshot: Snapshot,
+  node: ReachableNode,
+  subscription: SubscriptionInfo | undefined,
+): Distance {
+  const leader = reachableLeader(snapshot);
+  const current = currentEpoch(snapshot);
+  const attached = subscription && subscriptionEpoch(subscription.name) === current?.epoch;
+  if (!leader || !attached)
+    return { appliedLsn: subscription?.appliedLsn ?? null, behindBytes: null, behindMs: null };
+  const appliedLsn = appliedPosition(leader, node);
+  if (appliedLsn === null) return { appliedLsn, behindBytes: null, behindMs: null };
+  // The nodes were asked at the same time, not at the same instant.
+  const behindBytes = Math.max(0, lsnDistance(appliedLsn, leader.flushLsn));
+  if (behindBytes === 0) return { appliedLsn, behindBytes, behindMs: 0 };
+  const estimate = senderFor(leader, node.name)?.replayLagMs ?? null;
+  const since = slotFor(leader, node.name)?.pendingSince ?? null;
+  const waiting = since === null ? null : Math.max(0, Date.parse(leader.serverTime) - Date.parse(since));
+  return { appliedLsn, behindBytes, behindMs: waiting ?? estimate };
+}
+
+/** Both instants are the replica's own clock, so clocks that differ do no harm. */
+function lastMessageMs(node: ReachableNode, subscription: SubscriptionInfo | undefined): number | null {
+  const at = subscription?.lastMessageAt ?? null;
+  return at === null ? null : Math.max(0, Date.parse(node.serverTime) - Date.parse(at));
+}
+
+function replicaState(
+  node: ReachableNode,
+  subscription: SubscriptionInfo | undefined,
+  epoch: number,
+  distance: Distance,
+  limits: Limits,
+): NodeState {
+  if (!subscription?.enabled || subscriptionEpoch(subscription.name) !== epoch) return 'detached';
+  if (subscription.workerPid === null || isRetrying(node, subscription, distance)) return 'stalled';
+  if (subscription.tables.some((table) => table.state !== 'r')) return 'copying';
+  const late =
+    (distance.behindBytes ?? 0) > limits.streamingBytes || (distance.behindMs ?? 0) > limits.streamingMs;
+  return late ? 'catching-up' : 'streaming';
+}
+
+/**
+ * A worker that fails on a row is started again every wal_retrieve_retry_interval (5 s) and may be seen alive
+ * for a moment: young, with failures behind it and work before it.
+ */
+function isRetrying(node: ReachableNode, subscription: SubscriptionInfo, distance: Distance): boolean {
+  const startedAt = subscription.workerStartedAt ?? null;
+  if (subscription.applyErrors === 0 || startedAt === null || distance.behindBytes === 0) return false;
+  return Date.parse(node.serverTime) - Date.parse(startedAt) < 1_000;
+}
