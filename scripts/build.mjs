@@ -1,16 +1,22 @@
 // Bundles src/ into dist/: split ESM with one entry per command, so that oclif's discovery works on dist/
 // and a command loads only what it needs. Then writes oclif.manifest.json.
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, context } from 'esbuild';
+import { manifestText } from './manifest.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 process.chdir(root);
 
-/** Programs of their own: each is started as a process, not imported. */
-const programs = ['src/main.ts', 'src/sandbox/proxy-main.ts', 'src/demo/main.ts', 'src/demo/writer.ts'];
+/** Programs of their own, each started as a process, and oclif's hooks, which it imports by path. */
+const programs = [
+  'src/main.ts',
+  'src/cli/not-found.ts',
+  'src/sandbox/proxy-main.ts',
+  'src/demo/main.ts',
+  'src/demo/writer.ts',
+];
 
 function files(dir) {
   return readdirSync(dir, { withFileTypes: true, recursive: true })
@@ -43,6 +49,6 @@ if (process.argv.includes('--watch')) {
   rmSync('dist', { recursive: true, force: true });
   await build(options);
   if (!process.argv.includes('--no-manifest')) {
-    execFileSync('node_modules/.bin/oclif', ['manifest'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    writeFileSync('oclif.manifest.json', await manifestText(root));
   }
 }

@@ -5,15 +5,16 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { loadConfig } from '../config/load.js';
 import { stateDir } from '../config/paths.js';
-import { redact } from '../config/redact.js';
+import { redact, redactDeep } from '../config/redact.js';
 import type { ClusterConfig } from '../config/schema.js';
 import { type Fleet, openFleet } from '../cluster/fleet.js';
-import { EXIT, type ExitCode, type RepctlError } from '../errors.js';
+import { EXIT, type ExitCode } from '../errors.js';
 import { type Journal, openJournal } from '../plan/journal.js';
 import type { Trace } from '../postgres/session.js';
 import type { Style } from '../ui/color.js';
 import { parseDuration } from './duration.js';
 import { toRepctlError } from './failure.js';
+import { failureJson, reportFailure } from './report.js';
 import { styleFor } from './terminal.js';
 
 export type BaseFlags<T extends typeof Command> = Interfaces.InferredFlags<
@@ -27,7 +28,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override baseFlags = {
     config: Flags.string({
       char: 'c',
-      summary: 'Configuration file.',
+      summary: 'Configuration file (or REPCTL_CONFIG).',
       helpValue: 'FILE',
       helpGroup: 'GLOBAL',
     }),
@@ -36,6 +37,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       summary: 'Longest wait for a statement or a condition, such as 5s or 2m.',
       helpValue: 'DURATION',
       helpGroup: 'GLOBAL',
+      env: 'REPCTL_TIMEOUT',
     }),
     verbose: Flags.boolean({
       char: 'v',
@@ -66,9 +68,10 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   // ---- what commands use -------------------------------------------------------------------------------
 
-  /** The cluster's configuration, with --timeout applied. Says on stderr when it is the sandbox's. */
+  /** The cluster's configuration, with --timeout applied. Says on stderr where it is from if not from a file. */
   protected cluster(): ClusterConfig {
     const config = loadConfig({ file: this.flags.config });
+    this.sayOrigin(config);
     if (this.flags.timeout === undefined) return config;
     const timeoutMs = parseDuration(this.flags.timeout);
     return {
@@ -92,6 +95,8 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Aborted by the first Ctrl-C once interruptible() was called; otherwise Ctrl-C ends the process (130). */
   protected interruptible(): AbortSignal {
     this.steps = true;
+    // A reader that goes away (`| head`) must not end an operation halfway: it goes on unheard.
+    process.stdout.removeAllListeners('error').on('error', () => undefined);
     return this.interrupt.signal;
   }
 
@@ -122,15 +127,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   // ---- oclif's hooks -----------------------------------------------------------------------------------
 
   override async catch(error: unknown): Promise<void> {
-    const failure = toRepctlError(error);
-    if (this.jsonEnabled()) this.logJson(this.toErrorJson(failure));
-    else
-      process.stderr.write(
-        `${failureText(failure, styleFor(process.stderr, this.argv.includes('--no-color')))}\n`,
-      );
-    if (process.env['REPCTL_DEBUG'] === '1' && error instanceof Error)
-      process.stderr.write(`${redact(error.stack ?? '')}\n`);
-    process.exitCode = failure.exit;
+    // The reader of a stream (`product export | head`) has what it wanted.
+    if ((error as NodeJS.ErrnoException | null)?.code !== 'EPIPE')
+      reportFailure(error, { json: this.jsonEnabled(), noColor: this.argv.includes('--no-color') });
     return Promise.resolve();
   }
 
@@ -142,22 +141,24 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   }
 
   override logJson(json: unknown): void {
-    process.stdout.write(`${redact(JSON.stringify(json, null, 2))}\n`);
+    process.stdout.write(`${JSON.stringify(redactDeep(json), null, 2)}\n`);
   }
 
-  /** A whitelist: oclif's own would dump the parse context, and with it any URL on the command line. */
   protected override toErrorJson(error: unknown): { error: Record<string, unknown> } {
-    const failure = toRepctlError(error);
-    return {
-      error: {
-        code: failure.code,
-        message: failure.message,
-        hint: failure.hint ?? null,
-        details: failure.details,
-      },
-    };
+    return failureJson(toRepctlError(error));
   }
 
+  private sayOrigin({ source, nodes, warnings = [] }: ClusterConfig): void {
+    if (this.originSaid) return;
+    this.originSaid = true;
+    const { c } = this.errStyle();
+    if (source === 'sandbox') this.say(c.dim('Using the sandbox of this machine.'));
+    if (source === 'environment')
+      this.say(c.dim(`Using REPCTL_URL_*: ${nodes.map((node) => node.name).join(', ')}.`));
+    for (const warning of warnings) this.say(`${c.yellow('!')} ${warning}`);
+  }
+
+  private originSaid = false;
   private steps = false;
 
   private readonly onSigint = (): void => {
@@ -185,11 +186,4 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       );
     };
   }
-}
-
-/** `✗ message (code)` and the hint below, as a person reads it. */
-export function failureText(failure: RepctlError, { c }: Style): string {
-  const lines = [`${c.red('✗')} ${failure.message} ${c.dim(`(${failure.code})`)}`];
-  for (const line of failure.hint?.split('\n') ?? []) lines.push(`  ${c.cyan(line)}`);
-  return redact(lines.join('\n'));
 }
