@@ -1,0 +1,78 @@
+import type { EventRow } from '../cluster/model.js';
+import type { History } from '../replication/views.js';
+import type { Style } from './color.js';
+import { formatBytes, formatDuration } from './format.js';
+import { lsnDistance } from '../postgres/lsn.js';
+import { dash, withUnseen } from './parts.js';
+import { renderTable } from './table.js';
+
+/** Whole seconds: `2026-11-23 10:14:07Z`. */
+const time = (at: string): string => at.replace('T', ' ').replace(/(\.\d+)?(\+00(:?00)?|Z)?$/u, 'Z');
+
+export function renderHistory(result: History, style: Style): string {
+  const { c } = style;
+  const epochs = renderTable(
+    [
+      { head: 'Epoch', align: 'right' },
+      { head: 'Began' },
+      { head: 'Leader' },
+      { head: 'After' },
+      { head: 'By' },
+      { head: 'Operator' },
+      { head: 'Fork point' },
+      { head: 'Left behind' },
+      { head: 'Why' },
+    ],
+    result.epochs.map((epoch) => [
+      String(epoch.epoch),
+      time(epoch.startedAt),
+      epoch.leader,
+      dash(epoch.previousLeader),
+      epoch.operation,
+      epoch.operator,
+      dash(epoch.forkPoint),
+      epoch.forkPoint === null || epoch.previousLsn === null
+        ? '–'
+        : formatBytes(Math.max(0, lsnDistance(epoch.forkPoint, epoch.previousLsn))),
+      dash(epoch.reason),
+    ]),
+    style,
+  );
+  const events = result.events.map((event) => eventLines(event, style)).join('\n');
+  const head = c.dim(`read from ${result.readFrom}`);
+  return withUnseen(
+    [epochs, ...(events === '' ? [] : ['', events]), '', head].join('\n'),
+    result.unreachable,
+    style,
+  );
+}
+
+interface StepRow {
+  readonly id: string;
+  readonly ms: number;
+}
+
+/** Steps as operations record them in an event's details: an array of {id, ms}. */
+function stepsOf(event: EventRow): readonly StepRow[] {
+  const steps = event.details['steps'];
+  if (!Array.isArray(steps)) return [];
+  return steps.filter(
+    (step): step is StepRow =>
+      typeof (step as StepRow | null)?.id === 'string' && typeof (step as StepRow).ms === 'number',
+  );
+}
+
+function eventLines(event: EventRow, { c }: Style): string {
+  const steps = stepsOf(event);
+  const total = steps.reduce((sum, step) => sum + step.ms, 0);
+  const first = [
+    time(event.at),
+    c.bold(event.kind),
+    ...(event.node === null ? [] : [event.node]),
+    c.dim(`epoch ${String(event.epoch)}, ${event.operator}`),
+    ...(event.reason === null ? [] : [event.reason]),
+    ...(steps.length === 0 ? [] : [formatDuration(total)]),
+  ].join('  ');
+  const rest = steps.map((step) => `    ${step.id.padEnd(24)} ${formatDuration(step.ms)}`);
+  return [first, ...rest].join('\n');
+}
