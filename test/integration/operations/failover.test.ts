@@ -31,7 +31,9 @@ describe('create, failover, rewire', () => {
     await leader.query(
       `insert into products (sku, name, price) select 'A' || i, 'x', 1 from generate_series(1, 100) i`,
     );
+    const t0 = performance.now();
     await killNode(servers.sandbox, 'n1');
+    console.log('kill', performance.now() - t0);
     const steps = await runOperation((snapshot) => planFailover(snapshot, fleet.config, request), {
       fleet,
       journal: noJournal,
