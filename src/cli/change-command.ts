@@ -1,0 +1,112 @@
+/**
+ * A command that changes a cluster by a plan: shows the plan, asks, runs it with progress. --dry-run shows the
+ * very plan that would run, with its SQL.
+ */
+import { type Command, Flags } from '@oclif/core';
+import type { Fleet } from '../cluster/fleet.js';
+import { makePlan, type Planner, runPlan } from '../operations/run.js';
+import type { FinishedStep } from '../plan/execute.js';
+import { type PlanView, planView, renderPlan } from '../ui/plan.js';
+import { formatDuration } from '../ui/format.js';
+import type { Style } from '../ui/color.js';
+import { BaseCommand } from './base-command.js';
+import { confirm } from './confirm.js';
+import { stepReporter } from './progress.js';
+
+/** Frozen shape of --json, docs/json.md. */
+export interface ChangeResult {
+  readonly operation: string;
+  readonly title: string;
+  readonly status: 'planned' | 'done' | 'nothing-to-do';
+  readonly notes: readonly string[];
+  /** With --dry-run the steps to come, else those that ran. */
+  readonly steps: readonly (PlanView['steps'][number] | StepReport)[];
+  readonly totalMs: number;
+}
+
+export interface StepReport {
+  readonly id: string;
+  readonly node: string;
+  readonly title: string;
+  readonly ms: number;
+  readonly result: Readonly<Record<string, unknown>> | null;
+}
+
+export interface Change {
+  readonly fleet: Fleet;
+  readonly planner: Planner;
+  /** `Promote n2 now?` */
+  readonly question: string;
+  /** What to type next, printed after success. */
+  readonly next?: string;
+}
+
+export abstract class ChangeCommand<T extends typeof Command> extends BaseCommand<T> {
+  static override baseFlags = {
+    ...BaseCommand.baseFlags,
+    yes: Flags.boolean({ char: 'y', summary: 'Go ahead without asking.' }),
+    'dry-run': Flags.boolean({ summary: 'Show the plan with its SQL and change nothing.' }),
+    reason: Flags.string({ summary: 'Why, for the history.', helpValue: 'TEXT' }),
+  };
+
+  /** The flags of {@link ChangeCommand.baseFlags}, which TypeScript cannot see through the generic parent. */
+  private get changeFlags(): { yes: boolean; 'dry-run': boolean; reason?: string } {
+    return this.flags as unknown as { yes: boolean; 'dry-run': boolean; reason?: string };
+  }
+
+  protected async change({ fleet, planner, question, next }: Change): Promise<ChangeResult> {
+    const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
+    const start = performance.now();
+    const plan = await makePlan(fleet, planner);
+    const view = planView(plan);
+    const base = { operation: plan.operation, title: plan.title, notes: plan.notes };
+    if (dryRun) {
+      const steps = view.steps;
+      return this.show(
+        { ...base, status: 'planned' as const, steps, totalMs: 0 },
+        (_, style) =>
+          `${renderPlan(view, style, { sql: true })}\n${style.c.dim('Dry run: nothing was changed.')}`,
+      );
+    }
+    if (plan.steps.length === 0) {
+      return this.show({ ...base, status: 'nothing-to-do' as const, steps: [], totalMs: 0 }, (_, style) =>
+        renderPlan(view, style, { sql: false }),
+      );
+    }
+    this.say(renderPlan(view, this.errStyle(), { sql: false }));
+    await confirm({ question, yes, json: this.jsonEnabled() });
+    const reporter = await stepReporter({
+      style: this.errStyle(),
+      isTTY: process.stderr.isTTY,
+      silent: this.jsonEnabled(),
+    });
+    try {
+      this.say('');
+      const finished = await runPlan(plan, planner, {
+        fleet,
+        journal: this.journal(fleet.config),
+        reason: reason ?? null,
+        onEvent: reporter.onEvent,
+        signal: this.interruptible(),
+      });
+      const totalMs = Math.round(performance.now() - start);
+      const result: ChangeResult = { ...base, status: 'done', steps: finished.map(stepReport), totalMs };
+      return this.show(result, (_, style) => renderDone(result, style, next));
+    } finally {
+      reporter.stop();
+    }
+  }
+}
+
+const stepReport = ({ id, node, title, ms, result }: FinishedStep): StepReport => ({
+  id,
+  node,
+  title,
+  ms: Math.round(ms),
+  result: result ?? null,
+});
+
+function renderDone(result: ChangeResult, { c }: Style, next: string | undefined): string {
+  const done = `${c.green('✓')} ${result.title}: done in ${formatDuration(result.totalMs)}`;
+  return next === undefined ? done : `${done}\n  next: ${c.cyan(next)}`;
+}

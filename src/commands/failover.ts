@@ -1,0 +1,37 @@
+import { Args, Flags } from '@oclif/core';
+import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
+import { planFailover } from '../operations/failover.js';
+
+export default class Failover extends ChangeCommand<typeof Failover> {
+  static override summary =
+    'The leader is gone: promote the most advanced replica and attach the others to it.';
+  static override description = `Says what is at risk before it asks. No row is copied: each sibling goes on with precisely the next
+transaction. Interrupted at any point, the same command finishes the work.`;
+  static override examples = [
+    '<%= config.bin %> <%= command.id %>',
+    '<%= config.bin %> <%= command.id %> --dry-run',
+    '<%= config.bin %> <%= command.id %> n3 --yes --reason "rack 2 lost power"',
+  ];
+  static override args = {
+    node: Args.string({ description: 'The new leader; default: the most advanced replica.' }),
+  };
+  static override flags = {
+    'leader-is-dead': Flags.boolean({ summary: 'Go on although replicas still hear the leader.' }),
+    'accept-minority': Flags.boolean({ summary: 'Go on although fewer than half of the nodes answer.' }),
+  };
+
+  async run(): Promise<ChangeResult> {
+    const config = this.cluster();
+    const request = {
+      target: this.args.node,
+      leaderIsDead: this.flags['leader-is-dead'],
+      acceptMinority: this.flags['accept-minority'],
+    };
+    return this.change({
+      fleet: this.fleet(config),
+      planner: (snapshot) => planFailover(snapshot, config, request),
+      question: 'Fail over now?',
+      next: 'repctl status',
+    });
+  }
+}
