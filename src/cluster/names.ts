@@ -19,3 +19,6 @@ export function subscriptionEpoch(name: string): number | undefined {
 
 /** Whether the slot has the form of {@link slotName}. */
 export const isOwnSlot = (name: string): boolean => /^repctl_[a-z][a-z0-9_]*$/.test(name);
+
+/** repctl.event.kind of rows that only measure a delay; they are no history. */
+export const PROBE_KIND = 'probe';

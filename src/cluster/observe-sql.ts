@@ -3,7 +3,7 @@
  * everything as a single JSON document. One text serves versions 15 to 19: columns that only some versions
  * have are read out of to_jsonb(row), so a missing one is simply null.
  */
-import { FENCE_TRIGGER, PUBLICATION } from './names.js';
+import { FENCE_TRIGGER, PROBE_KIND, PUBLICATION } from './names.js';
 
 /** What the role may use decides how the document is asked for; nothing here can be denied. */
 export interface Greeting {
@@ -144,7 +144,7 @@ function metadata(readable: readonly string[]): string {
   const parts: readonly (readonly [string, string])[] = [
     ['node', rows('select name, cluster from repctl.node')],
     ['epoch', rows('select * from repctl.epoch order by epoch desc')],
-    ['event', rows('select * from repctl.event order by at desc limit 20')],
+    ['event', rows(`select * from repctl.event where kind <> '${PROBE_KIND}' order by at desc limit 20`)],
     ['standby', rows('select sibling, epoch, base_lsn from repctl.standby order by sibling')],
   ];
   return parts

@@ -124,7 +124,10 @@ function distanceOf(
   const behindBytes = Math.max(0, lsnDistance(appliedLsn, leader.flushLsn));
   if (behindBytes === 0) return { appliedLsn, behindBytes, behindMs: 0 };
   const estimate = senderFor(leader, node.name)?.replayLagMs ?? null;
-  const since = slotFor(leader, node.name)?.pendingSince ?? null;
+  const slot = slotFor(leader, node.name);
+  // WAL that holds nothing for this replica makes it no older.
+  if (slot?.pendingTransactions === 0) return { appliedLsn, behindBytes, behindMs: 0 };
+  const since = slot?.pendingSince ?? null;
   const waiting = since === null ? null : Math.max(0, Date.parse(leader.serverTime) - Date.parse(since));
   return { appliedLsn, behindBytes, behindMs: waiting ?? estimate };
 }

@@ -25,3 +25,6 @@ export function names(tables: readonly TableName[]): string {
   const rest = tables.length - shown.length;
   return rest > 0 ? `${shown.join(', ')} and ${String(rest)} more` : shown.join(', ');
 }
+
+/** To a tenth of a millisecond: more would be noise. */
+export const round = (ms: number): number => Math.round(ms * 10) / 10;
