@@ -53,3 +53,8 @@ export function defaultDirectory(account: Account | null, env: Env = process.env
 export function binaryCache(account: Account | null, env: Env = process.env): string {
   return account === null ? path.join(cacheDir(env), 'postgres') : '/var/cache/repctl/postgres';
 }
+
+/** The directory for a new sandbox: the one asked for, or the default of this user. */
+export async function sandboxDirectory(asked?: string): Promise<string> {
+  return asked === undefined ? defaultDirectory(await serverAccount()) : path.resolve(asked);
+}

@@ -57,6 +57,8 @@ export interface Sandbox {
   readonly createdDirectory: boolean;
   readonly cluster: string;
   readonly startedAt: string;
+  /** The repctl that starts or started it. */
+  readonly starterPid: number;
   readonly account: Account | null;
   readonly nodes: readonly SandboxNode[];
   readonly proxy: ProxyInfo | null;

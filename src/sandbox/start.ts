@@ -23,7 +23,7 @@ import { DEFAULT_BASE_PORT, freePorts } from './ports.js';
 import { run } from './process.js';
 import { startProxy } from './proxy-control.js';
 import { type Host, configure, initialise, programFailed, startServer } from './server.js';
-import { readState, writeState } from './state.js';
+import { claimState, readState, sandboxExists, writeState } from './state.js';
 
 export type Phase = 'binaries' | 'initdb' | 'start' | 'roles' | 'proxy';
 
@@ -57,12 +57,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const directory = path.resolve(options.directory);
   if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > 26)
     throw new RepctlError('usage', 'A sandbox has 1 to 26 nodes.', { hint: 'repctl sandbox up --nodes 4' });
-  if (await readState(directory))
-    throw new RepctlError('sandbox-exists', `There is already a sandbox in ${directory}.`, {
-      exit: EXIT.refused,
-      hint: 'repctl sandbox status shows it; repctl sandbox down removes it.',
-      details: { directory },
-    });
+  if (await readState(directory)) throw sandboxExists(directory);
   const account = await serverAccount();
   const host: Host = { account, signal: options.signal };
   const timed = async <T>(phase: Phase, body: () => Promise<T>): Promise<T> => {
@@ -85,12 +80,17 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       }),
     );
     const { created } = await prepareDirectory(directory, options.nodes, account);
-    plan = await planned(directory, created, options, account, binaries).catch(async (error: unknown) => {
-      await removeDirectory(directory, created);
+    try {
+      const claim = await planned(directory, created, options, account, binaries);
+      await claimState(claim);
+      plan = claim;
+    } catch (error) {
+      // Not ours when another run claimed it first.
+      if (!(error instanceof RepctlError && error.code === 'sandbox-exists'))
+        await removeDirectory(directory, created);
       throw error;
-    });
+    }
     const secrets = secretsOf(plan);
-    await writeState(plan);
     const { nodes } = plan;
     await timed('initdb', () => makeDataDirectories(nodes, secrets, options, host));
     await timed('start', () => settle(nodes.map((node) => startServer(node, host))));
@@ -193,6 +193,7 @@ async function planned(
     createdDirectory,
     cluster: options.cluster ?? DATABASE,
     startedAt: new Date().toISOString(),
+    starterPid: process.pid,
     account,
     nodes,
     proxy: options.proxy

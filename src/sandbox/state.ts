@@ -1,7 +1,7 @@
 /** sandbox.json: what is known of a sandbox between two commands. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { RepctlError, messageOf } from '../errors.js';
+import { EXIT, RepctlError, messageOf } from '../errors.js';
 import type { Sandbox } from './model.js';
 
 export const stateFile = (directory: string): string => path.join(directory, 'sandbox.json');
@@ -38,3 +38,23 @@ export async function writeState(sandbox: Sandbox): Promise<void> {
   await writeFile(scratch, `${JSON.stringify(sandbox, null, 2)}\n`, { mode: 0o600 });
   await rename(scratch, file);
 }
+
+/** The first write of a sandbox's state; of two runs at once, one gets `sandbox-exists` (exit 6). */
+export async function claimState(sandbox: Sandbox): Promise<void> {
+  try {
+    await writeFile(stateFile(sandbox.directory), `${JSON.stringify(sandbox, null, 2)}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw sandboxExists(sandbox.directory);
+    throw error;
+  }
+}
+
+export const sandboxExists = (directory: string): RepctlError =>
+  new RepctlError('sandbox-exists', `There is already a sandbox in ${directory}.`, {
+    exit: EXIT.refused,
+    hint: 'repctl sandbox status shows it; repctl sandbox down removes it.',
+    details: { directory },
+  });
