@@ -6,6 +6,9 @@ import { EXIT, RepctlError, messageOf } from '../errors.js';
 export function toRepctlError(error: unknown): RepctlError {
   if (error instanceof RepctlError) return error;
   if (error instanceof Errors.CLIError) return usageError(error);
+  // Ctrl-C at a question of inquirer.
+  if (error instanceof Error && (error.name === 'ExitPromptError' || error.name === 'AbortPromptError'))
+    return new RepctlError('interrupted', 'Interrupted; nothing was changed.', { exit: EXIT.interrupted });
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'EDQUOT') {
     return new RepctlError('file-unwritable', messageOf(error), {

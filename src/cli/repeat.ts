@@ -12,6 +12,8 @@ export async function repeat(
   signal: AbortSignal,
   frame: () => Promise<string>,
 ): Promise<void> {
+  // The reader is gone (`| head`): there is nobody to draw for.
+  stream.once('error', () => process.exit(0));
   let first = true;
   while (!signal.aborted) {
     const started = performance.now();

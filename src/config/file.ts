@@ -11,8 +11,6 @@ export interface ParsedFile {
   readonly data: FileConfig;
   /** The keys at the top that the file has. */
   readonly given: readonly string[];
-  /** Every text of the file before variables were put in. */
-  readonly templates: readonly string[];
   /** `file:line: nodes.n1.url`, for errors about a value. */
   readonly at: (node: string, key: string, from?: string) => string;
 }
@@ -32,11 +30,9 @@ export function parseConfigFile(text: string, file: string, env: Env): ParsedFil
   const lineOf = (path: Path): number => lineAt(document, counter, path);
   const place = (path: Path): string => `${file}:${String(lineOf(path))}: ${path.join('.')}`;
 
-  const templates: string[] = [];
   visit(document, {
     Scalar(_key, node, parents) {
       if (typeof node.value !== 'string') return;
-      templates.push(node.value);
       const { line } = counter.linePos(node.range?.[0] ?? 0);
       const keys = parents.flatMap((parent) =>
         'key' in parent && isScalar(parent.key) ? [String(parent.key.value)] : [],
@@ -64,7 +60,6 @@ export function parseConfigFile(text: string, file: string, env: Env): ParsedFil
   return {
     data: result.data,
     given: Object.keys(raw),
-    templates,
     at: (node, key, from) => place(['nodes', node, key, ...(from === undefined ? [] : [from])]),
   };
 }

@@ -55,14 +55,21 @@ function readConfig(file: string, env: Env): ClusterConfig {
       details: { file },
     });
   }
-  const { data, given, templates, at } = parseConfigFile(text, file, env);
+  const config = parseConfig(text, file, env);
+  const open = exposed(file, text);
+  return open.length === 0 ? config : { ...config, warnings: [...open, ...(config.warnings ?? [])] };
+}
+
+/** The configuration in `text`; `file` is its name in errors and as the source. Throws as loadConfig does. */
+export function parseConfig(text: string, file: string, env: Env = process.env): ClusterConfig {
+  const { data, given, at } = parseConfigFile(text, file, env);
   const { nodes, connectTimeout, statementTimeout, drainTimeout, ...rest } = data;
   const list = Object.entries(nodes).map(([name, { replicationUrl, ...node }]) => ({
     name,
     ...node,
     ...(replicationUrl === undefined ? {} : { replicationUrl }),
   }));
-  const warnings = [...exposed(file, templates), ...checkNodes(list, env, at)];
+  const warnings = checkNodes(list, env, at);
   return {
     ...rest,
     connectTimeoutMs: (given.includes('connectTimeout') ? connectTimeout : defaultConnectTimeout(env)) * 1000,
@@ -164,10 +171,10 @@ function resolveAt(url: string, env: Env, place: string): ReturnType<typeof reso
 }
 
 /** A password in plain text in a file that others can read. */
-function exposed(file: string, templates: readonly string[]): string[] {
-  const holds = templates.some(
-    (text) => /:\/\/[^/?@]*:[^@]+@|password\s*=/u.test(text) && !hasReference(text),
-  );
-  if (!holds || process.platform === 'win32' || (statSync(file).mode & 0o077) === 0) return [];
-  return [`${file} holds a password and can be read by others: chmod 600 ${file}`];
+function exposed(file: string, text: string): string[] {
+  if (process.platform === 'win32' || (statSync(file).mode & 0o077) === 0) return [];
+  const plain = text
+    .split('\n')
+    .some((line) => /:\/\/[^/?@]*:[^@]+@|password\s*=/u.test(line) && !hasReference(line));
+  return plain ? [`${file} holds a password and can be read by others: chmod 600 ${file}`] : [];
 }

@@ -1,7 +1,7 @@
 /** The audit file: one JSON line before and after each step, appended, never rewritten. */
 import { appendFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { redact } from '../config/redact.js';
+import { redactDeep } from '../config/redact.js';
 
 export interface Journal {
   append(entry: Readonly<Record<string, unknown>>): Promise<void>;
@@ -17,7 +17,7 @@ export function openJournal(stateDir: string, cluster: string): Journal {
     async append(entry) {
       ready ??= mkdir(directory, { recursive: true, mode: 0o700 });
       await ready;
-      const line = redact(JSON.stringify({ at: new Date().toISOString(), ...base, ...entry }));
+      const line = JSON.stringify(redactDeep({ at: new Date().toISOString(), ...base, ...entry }));
       await appendFile(file, `${line}\n`, { mode: 0o600 });
     },
   };
