@@ -1,6 +1,8 @@
 /** Realistic products, the same for the same seed on every machine, and a fast way to load them. */
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+// Imported statically: in a bundle, import() of a CommonJS package gives its exports as `default` alone.
+import { from as copyFrom } from 'pg-copy-streams';
 import type { Session } from '../postgres/session.js';
 import { qualified } from '../postgres/quote.js';
 import { copyRow } from './copy-text.js';
@@ -114,7 +116,6 @@ function* seedCopyText(count: number, seed: number): Generator<string> {
 
 /** Loads `count` seeded products through COPY, in one transaction. Memory does not grow with `count`. */
 export async function loadSeed(session: Session, count: number, seed = 1): Promise<number> {
-  const { from: copyFrom } = await import('pg-copy-streams');
   return session.transaction(async () => {
     await session.query('set local statement_timeout = 0');
     const stream = session.client.query(
