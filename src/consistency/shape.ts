@@ -17,6 +17,7 @@ export interface ColumnShape {
   readonly defaultExpression: string | null;
   /** pg_attribute.attidentity: '', 'a' or 'd'. */
   readonly identity: string;
+  /** Quoted and qualified; null for types without one. */
   readonly collation: string | null;
   /** Sent by publication `repctl`; true where the table is in no such publication. */
   readonly published: boolean;
@@ -32,7 +33,7 @@ export interface TableShape extends TableName {
   readonly uniques: readonly string[];
   /** Row filter of the publication, an SQL expression; null without one. */
   readonly filter: string | null;
-  /** pg_class.reltuples, never negative. */
+  /** pg_class.reltuples; where the table was never analysed, a guess by its size. */
   readonly estimatedRows: number;
 }
 
@@ -41,7 +42,8 @@ export interface TableShape extends TableName {
  * generated ones in, but never send them) or the column list; from 18 on it is exactly what is sent.
  */
 export const shapeSql = `
-select c.oid, c.relkind::text as kind, greatest(c.reltuples, 0)::float8 as rows, p.rowfilter as filter,
+select c.oid, c.relkind::text as kind, 
+  case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows, p.rowfilter as filter,
   (select coalesce(json_agg(json_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'base', (with recursive t(oid, typtype, typbasetype, typname, typnamespace) as (
@@ -54,7 +56,8 @@ select c.oid, c.relkind::text as kind, greatest(c.reltuples, 0)::float8 as rows,
           from t where typtype <> 'd'),
       'notNull', a.attnotnull, 'generated', a.attgenerated, 'identity', a.attidentity,
       'defaultExpression', pg_get_expr(d.adbin, d.adrelid),
-      'collation', (select collname from pg_catalog.pg_collation where oid = a.attcollation),
+      'collation', (select collnamespace::regnamespace::text || '.' || quote_ident(collname)
+                    from pg_catalog.pg_collation where oid = a.attcollation),
       'published', case when p.attnames is null then a.attgenerated = ''
                         else a.attname = any(p.attnames)
                              and (a.attgenerated = '' or current_setting('server_version_num')::int >= 180000) end

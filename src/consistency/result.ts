@@ -1,0 +1,144 @@
+/** What `check` finds out: the shape of its --json, and the verdict drawn from it; pure. */
+import type { Finding, TableName } from '../cluster/model.js';
+import type { CompareResult } from './compare.js';
+import { type Method, type TablePlan, keyParts } from './blocks.js';
+import type { DifferenceKind, JudgedRow } from './recheck.js';
+import type { SchemaFinding } from './schema.js';
+import type { SequenceState } from './state.js';
+import type { NodeTally } from './tally.js';
+
+export type Verdict = 'equal' | 'diverged' | 'unverified';
+
+export interface RowDifference {
+  readonly kind: DifferenceKind;
+  /** False: seen, but it could not be told from a change in flight. */
+  readonly proven: boolean;
+  /** The key's columns with their texts; null where the table has no key. */
+  readonly key: Readonly<Record<string, string>> | null;
+  /** Columns that differ; all of them where one side has no such row (its values are then null). */
+  readonly columns: readonly {
+    readonly name: string;
+    readonly leader: string | null;
+    readonly node: string | null;
+  }[];
+  /** Only without a key: how many rows like this one each side has. */
+  readonly copies: { readonly leader: string; readonly node: string } | null;
+}
+
+export interface TableNodeResult {
+  readonly node: string;
+  readonly verdict: Verdict;
+  readonly rows: string;
+  readonly blocks: number;
+  readonly blocksDiffering: number;
+  /** Differing blocks whose rows were not listed, since thousands differ already. */
+  readonly blocksNotListed: number;
+  readonly rechecked: number;
+  readonly inFlight: number;
+  readonly missing: number;
+  readonly extra: number;
+  readonly differing: number;
+  readonly unverified: number;
+  /** Why it could not be compared to the end; null when it could. */
+  readonly problem: string | null;
+  readonly samples: readonly RowDifference[];
+}
+
+export interface TableResult extends TableName {
+  readonly method: Method;
+  readonly key: readonly string[];
+  readonly rows: string;
+  readonly durationMs: number;
+  readonly nodes: readonly TableNodeResult[];
+}
+
+export interface CheckResult {
+  readonly cluster: string;
+  readonly leader: string;
+  readonly epoch: number;
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly verdict: Verdict;
+  readonly tables: readonly TableResult[];
+  readonly schema: readonly SchemaFinding[];
+  readonly publication: readonly Finding[];
+  readonly sequences: readonly SequenceState[];
+  /** Nodes that could not be asked at all. */
+  readonly unreachable: readonly { readonly node: string; readonly code: string; readonly message: string }[];
+}
+
+/** Diverged outweighs unverified, which outweighs equal. */
+export function worst(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes('diverged')) return 'diverged';
+  return verdicts.includes('unverified') ? 'unverified' : 'equal';
+}
+
+/** A schema that breaks apply is a divergence; a table that is not subscribed to may still be equal today. */
+export function verdictOf(result: Omit<CheckResult, 'verdict'>): Verdict {
+  const broken = (findings: readonly Finding[]) => findings.some((finding) => finding.severity === 'error');
+  return worst([
+    ...result.tables.flatMap((table) => table.nodes.map((node) => node.verdict)),
+    broken(result.schema) ? 'diverged' : 'equal',
+    broken(result.publication) || result.unreachable.length > 0 ? 'unverified' : 'equal',
+  ]);
+}
+
+export function nodeResult(plan: TablePlan, node: string, tally: NodeTally): TableNodeResult {
+  const { missing, extra, differing, unverified, problem, blocksNotListed } = tally;
+  const open = unverified > 0 || problem !== null || blocksNotListed > 0;
+  return {
+    node,
+    verdict: missing + extra + differing > 0 ? 'diverged' : open ? 'unverified' : 'equal',
+    rows: String(tally.rows),
+    blocks: tally.blocks,
+    blocksDiffering: tally.blocksDiffering,
+    blocksNotListed,
+    rechecked: tally.rechecked,
+    inFlight: tally.inFlight,
+    missing,
+    extra,
+    differing,
+    unverified,
+    problem,
+    samples: tally.samples.map((row) => describeRow(plan, row)),
+  };
+}
+
+/** A replica whose table could not be compared at all. */
+export function skippedNode(node: string, problem: string): TableNodeResult {
+  const none = { missing: 0, extra: 0, differing: 0, unverified: 0, rechecked: 0, inFlight: 0 };
+  const blocks = { rows: '0', blocks: 0, blocksDiffering: 0, blocksNotListed: 0 };
+  return { node, verdict: 'unverified', ...blocks, ...none, problem, samples: [] };
+}
+
+export function tableResult(
+  plan: TablePlan,
+  table: TableName & { key: readonly string[] },
+  compared: Pick<CompareResult, 'rows'>,
+  nodes: readonly TableNodeResult[],
+  durationMs: number,
+): TableResult {
+  const { schema, name, key } = table;
+  return { schema, name, method: plan.method, key, rows: String(compared.rows), durationMs, nodes };
+}
+
+function describeRow(plan: TablePlan, row: JudgedRow): RowDifference {
+  const parts = keyParts(plan, row.key);
+  const key = Object.fromEntries(plan.key.map(({ name }, index) => [name, parts[index] ?? '']));
+  const columns = plan.columns.map(({ name }, index) => ({
+    name,
+    leader: row.leader?.values?.[index] ?? null,
+    node: row.node?.values?.[index] ?? null,
+  }));
+  const multiset = plan.method === 'multiset';
+  return {
+    kind: row.kind,
+    proven: row.proven,
+    key: multiset ? null : key,
+    columns:
+      row.leader && row.node && !multiset
+        ? columns.filter((column) => column.leader !== column.node)
+        : columns,
+    copies: multiset ? { leader: row.leader?.hash ?? '0', node: row.node?.hash ?? '0' } : null,
+  };
+}

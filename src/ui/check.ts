@@ -1,0 +1,187 @@
+/** `check`: a table of what was compared, the rows that differ, and what to type next. */
+import type { CheckProgress } from '../consistency/check.js';
+import type {
+  CheckResult,
+  RowDifference,
+  TableNodeResult,
+  TableResult,
+  Verdict,
+} from '../consistency/result.js';
+import type { Style } from './color.js';
+import { renderFindings } from './findings.js';
+import { formatCount, formatDuration } from './format.js';
+import { renderTable } from './table.js';
+
+const label = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
+
+/** Values are shown in one line, cut to this many characters. */
+const VALUE_WIDTH = 60;
+
+export function renderCheck(result: CheckResult, style: Style): string {
+  const { c } = style;
+  const parts = [
+    `${c.bold(result.cluster)}   epoch ${String(result.epoch)}   leader ${result.leader}   ${mark(result.verdict, style)} ${result.verdict}   ${formatDuration(result.durationMs)}`,
+    '',
+    tables(result, style),
+  ];
+  for (const table of result.tables)
+    for (const node of table.nodes) parts.push(...differences(table, node, style));
+  const findings = [
+    ...result.schema.map((finding) => ({ ...finding, message: `${label(finding)}: ${finding.message}` })),
+    ...result.publication,
+  ];
+  if (findings.length > 0) parts.push('', renderFindings(findings, style));
+  parts.push(...sequenceLines(result, style));
+  for (const { node, message } of result.unreachable)
+    parts.push('', `${c.yellow('?')} ${node} was not compared: ${message}`);
+  parts.push('', ...closing(result, style));
+  return parts.join('\n');
+}
+
+function mark(verdict: Verdict, { c }: Style): string {
+  if (verdict === 'equal') return c.green('✓');
+  return verdict === 'diverged' ? c.red('✗') : c.yellow('?');
+}
+
+function tables(result: CheckResult, style: Style): string {
+  const rows = result.tables.flatMap((table) =>
+    table.nodes.map((node) => [
+      label(table),
+      node.node,
+      `${mark(node.verdict, style)} ${node.verdict}`,
+      formatCount(BigInt(node.rows)),
+      formatCount(node.blocks),
+      formatCount(node.rechecked),
+      formatCount(node.inFlight),
+      proven(node),
+      formatCount(node.unverified),
+      formatDuration(table.durationMs),
+    ]),
+  );
+  if (rows.length === 0) return 'Nothing to compare.';
+  const right = (head: string) => ({ head, align: 'right' as const });
+  return renderTable(
+    [
+      { head: 'Table' },
+      { head: 'Node' },
+      { head: 'Data' },
+      right('Rows'),
+      right('Blocks'),
+      right('Rechecked'),
+      right('In flight'),
+      right('Proven'),
+      right('Unverified'),
+      right('Time'),
+    ],
+    rows,
+    style,
+  );
+}
+
+/** `3`, or `10,000+` when blocks were left aside. */
+const proven = ({ missing, extra, differing, blocksNotListed }: TableNodeResult): string =>
+  `${formatCount(missing + extra + differing)}${blocksNotListed > 0 ? '+' : ''}`;
+
+function differences(table: TableResult, node: TableNodeResult, style: Style): string[] {
+  const { c } = style;
+  const lines: string[] = [];
+  if (node.problem !== null)
+    lines.push('', `${c.yellow('?')} ${label(table)} on ${node.node}: ${node.problem}`);
+  if (node.samples.length === 0) return lines;
+  const counts = (['missing', 'extra', 'differing', 'unverified'] as const)
+    .filter((kind) => node[kind] > 0)
+    .map((kind) => `${formatCount(node[kind])} ${kind}`);
+  lines.push(
+    '',
+    `${mark(node.verdict, style)} ${c.bold(label(table))} on ${c.bold(node.node)}: ${counts.join(', ')}`,
+  );
+  for (const row of node.samples) lines.push(...rowLines(row, node.node, style));
+  const total = node.missing + node.extra + node.differing + node.unverified;
+  const more = total - node.samples.length;
+  if (more > 0) lines.push(c.dim(`  … and ${formatCount(more)} more: --rows ${String(total)} shows them`));
+  return lines;
+}
+
+function rowLines(row: RowDifference, node: string, { c }: Style): string[] {
+  const key = row.key
+    ? Object.entries(row.key)
+        .map(([name, value]) => `${name}=${show(value)}`)
+        .join(' ')
+    : row.columns.map(({ name, leader, node: theirs }) => `${name}=${show(leader ?? theirs)}`).join(' ');
+  const doubt = row.proven ? '' : c.yellow(' (not proven)');
+  if (row.copies)
+    return [
+      `  ${row.kind} ${key}: ${row.copies.leader} on the leader, ${row.copies.node} on ${node}${doubt}`,
+    ];
+  if (row.kind !== 'differing')
+    return [`  ${row.kind === 'missing' ? `missing on ${node}` : `only on ${node}`}: ${key}${doubt}`];
+  if (row.columns.length === 0) return [`  differing: ${key}: the same text, other bytes${doubt}`];
+  return row.columns.map(
+    ({ name, leader, node: theirs }) =>
+      `  differing: ${key}: ${name} is ${show(theirs)}, leader has ${show(leader)}${doubt}`,
+  );
+}
+
+/** JSON quotes make '', blanks and line breaks visible; null is without. */
+function show(value: string | null): string {
+  if (value === null) return 'null';
+  const text = JSON.stringify(value);
+  return text.length > VALUE_WIDTH ? `${text.slice(0, VALUE_WIDTH)}…"` : text;
+}
+
+function sequenceLines(result: CheckResult, { c }: Style): string[] {
+  if (result.sequences.length === 0) return [];
+  const lines = [''];
+  for (const sequence of result.sequences) {
+    const nodes = sequence.nodes
+      .map(({ node, lastValue }) => `${node} ${lastValue ?? 'has none'}`)
+      .join(', ');
+    const behind = sequence.behind
+      ? ` ${c.yellow(`behind the highest value in use, ${sequence.highestInUse ?? ''}: the next insert collides`)}`
+      : '';
+    lines.push(
+      `${sequence.behind ? c.yellow('!') : c.dim('·')} sequence ${label(sequence)}: ${result.leader} ${sequence.leaderLastValue}${behind}${nodes === '' ? '' : c.dim(`; ${nodes} (set on promotion)`)}`,
+    );
+  }
+  return lines;
+}
+
+function closing(result: CheckResult, { c }: Style): string[] {
+  const nodes = new Set(result.tables.flatMap((table) => table.nodes.map((node) => node.node)));
+  if (result.verdict === 'equal') {
+    const rows = result.tables.reduce((sum, table) => sum + BigInt(table.rows), 0n);
+    return [
+      c.green(
+        `✓ ${String(nodes.size)} ${nodes.size === 1 ? 'replica equals' : 'replicas equal'} ${result.leader}: ${formatCount(rows)} rows in ${String(result.tables.length)} ${result.tables.length === 1 ? 'table' : 'tables'}.`,
+      ),
+    ];
+  }
+  if (result.verdict === 'unverified')
+    return [
+      c.yellow('? Nothing is proven to differ, but not everything could be verified.'),
+      `  ${c.cyan('repctl status')}, then repctl check again`,
+    ];
+  const diverged = new Set([
+    ...result.tables.flatMap((table) =>
+      table.nodes.filter((node) => node.verdict === 'diverged').map((node) => node.node),
+    ),
+    ...result.schema.flatMap((finding) => (finding.severity === 'error' ? [finding.node] : [])),
+  ]);
+  const names = [...diverged];
+  return [
+    c.red(`✗ ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} diverged from ${result.leader}.`),
+    ...names.map((node) => `  ${c.cyan(`repctl rewire ${node} --recopy`)}   copies its tables afresh`),
+  ];
+}
+
+/** One line for stderr: what is being read, how much of it, how fast. */
+export function renderProgress(progress: CheckProgress, elapsedMs: number, style: Style): string {
+  const { rows, ofRows } = progress;
+  const share = ofRows > 0 ? Math.min(1, rows / ofRows) : 1;
+  const width = 24;
+  const full = Math.round(share * width);
+  const rate = elapsedMs > 0 ? Math.round((rows / elapsedMs) * 1000) : 0;
+  const left = share > 0 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
+  const line = `${label(progress.table)} ${'█'.repeat(full)}${'░'.repeat(width - full)} ${formatCount(rows)} rows, ${formatCount(rate)}/s${left}`;
+  return line.slice(0, Math.max(20, style.width - 1));
+}
