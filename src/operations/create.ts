@@ -89,7 +89,10 @@ export function subscribeSteps(
       : [stepFor({ kind: 'subscribe', node: node.name, leader, epoch }, group)];
   };
   const wait = (nodes: readonly ReachableNode[]): OperationStep[] => {
-    const waiting = nodes.filter((node) => !isCopied(subscriptionOf(node, epoch))).map((node) => node.name);
+    const waiting = nodes
+      .filter((node) => !isCopied(subscriptionOf(node, epoch)))
+      .filter((node) => isAttached(node, epoch) || !request.prefilled.includes(node.name))
+      .map((node) => node.name);
     return waiting.length === 0 ? [] : [stepFor({ kind: 'await-copy', nodes: waiting, leader, epoch })];
   };
   // A table's sync slot is named after subscription OID, table OID and system identifier: two initial copies

@@ -14,7 +14,7 @@ import {
   subscriptionOf,
   unknownNode,
 } from './facts.js';
-import { finishSteps, tombstoneSteps } from './finish.js';
+import { finishSteps } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { stepFor } from './steps.js';
 
@@ -102,7 +102,21 @@ export function planFailover(
 function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch): Planned<Action> {
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const told = leader.events.some((event) => event.kind === OPERATION && event.epoch === epoch.epoch);
-  if (epoch.operation !== OPERATION || from === undefined || told) {
+  const others = facts.reachable.filter((node) => node.name !== leader.name);
+  // Once the event is told only the standby slots of those that were attached can be left over; who comes back
+  // later is rewired.
+  const siblings = told ? others.filter((node) => isAttached(node, epoch.epoch)) : others;
+  const tail =
+    epoch.operation !== OPERATION || from === undefined
+      ? undefined
+      : tailSteps(facts, {
+          leader,
+          from,
+          epoch: epoch.epoch,
+          siblings,
+          forkPoint: epoch.forkPoint ?? ZERO_LSN,
+        });
+  if (tail === undefined || (told && tail.steps.length === 0)) {
     return refused(OPERATION, [
       {
         code: 'leader-alive',
@@ -113,17 +127,9 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch): Planned<Action
       },
     ]);
   }
-  const siblings = facts.reachable.filter((node) => node.name !== leader.name);
-  const tail = tailSteps(facts, {
-    leader,
-    from,
-    epoch: epoch.epoch,
-    siblings,
-    forkPoint: epoch.forkPoint ?? ZERO_LSN,
-  });
   return planned({
     operation: OPERATION,
-    title: `Finish the failover from ${from.leader} to ${leader.name} (epoch ${String(epoch.epoch)})`,
+    title: `Finish the failover from ${from?.leader ?? 'the former leader'} to ${leader.name} (epoch ${String(epoch.epoch)})`,
     notes: [`${leader.name} is the leader already; what follows was left over`, ...tail.notes],
     steps: tail.steps,
   });
@@ -165,7 +171,6 @@ function tailSteps(facts: Facts, tail: Tail): { steps: OperationStep[]; notes: s
         operation: OPERATION,
         subject: leader.name,
       }),
-      ...tombstoneSteps(facts, leader.name, epoch, names),
     ],
   };
 }

@@ -2,7 +2,15 @@
 import { subscriptionEpoch } from '../cluster/names.js';
 import type { ReachableNode } from '../cluster/model.js';
 import type { OperationStep } from './actions.js';
-import { type Facts, hasStandbySlots, isAttached, isTombstone, nodeOf, ownSubscriptions } from './facts.js';
+import {
+  type Facts,
+  hasStandbySlots,
+  isAttached,
+  isTombstone,
+  nodeOf,
+  ownSubscriptions,
+  subscriptionOf,
+} from './facts.js';
 import { stepFor } from './steps.js';
 
 export interface Ending {
@@ -10,6 +18,8 @@ export interface Ending {
   readonly epoch: number;
   /** The replicas that are attached when these steps begin. */
   readonly replicas: readonly ReachableNode[];
+  /** Those of them that an earlier step makes anew, so that what they have now says nothing. */
+  readonly fresh?: readonly string[];
   /** What repctl.event will say. */
   readonly operation: string;
   readonly subject: string | null;
@@ -17,40 +27,32 @@ export interface Ending {
 
 /**
  * `verify` comes first: until a transaction was applied, a replica's origin is 0/0 and says nothing, and the
- * base of a standby slot must be a true position. Nothing to do when all standby slots are complete and the
- * event is told.
+ * base of a standby slot must be a true position. Standby slots come last: where none lacks them, all is done.
  */
 export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
-  const { leader, epoch, replicas, operation, subject } = ending;
+  const { leader, epoch, replicas, operation, subject, fresh = [] } = ending;
   const siblingsOf = (node: ReachableNode) =>
     facts.config.nodes.map((other) => other.name).filter((name) => name !== node.name);
-  const lacking = replicas.filter((node) => !hasStandbySlots(node, siblingsOf(node), epoch));
-  const leaderNode = nodeOf(facts, leader);
-  const told = (node: ReachableNode | undefined): boolean =>
-    node?.events.some(
+  const lacking = replicas.filter(
+    (node) => fresh.includes(node.name) || !hasStandbySlots(node, siblingsOf(node), epoch),
+  );
+  const told =
+    nodeOf(facts, leader)?.events.some(
       (event) => event.kind === operation && event.epoch === epoch && event.node === subject,
     ) ?? false;
-  const verified = told(leaderNode) && replicas.every(told);
-  const steps: OperationStep[] = [];
+  const proved = lacking.every(
+    (node) => !fresh.includes(node.name) && (subscriptionOf(node, epoch)?.appliedLsn ?? null) !== null,
+  );
   // Standby slots come after the event, so where none lacks it was told; with no replica there is only the event.
-  if (!verified && (lacking.length > 0 || replicas.length === 0)) {
-    steps.push(
-      stepFor({
-        kind: 'verify',
-        leader,
-        nodes: replicas.map((node) => node.name),
-        epoch,
-        operation,
-        subject,
-      }),
-    );
-  }
-  for (const node of lacking) {
-    steps.push(
+  const verify = lacking.length > 0 ? !told || !proved : replicas.length === 0 && !told;
+  const names = replicas.map((node) => node.name);
+  return [
+    ...(verify ? [stepFor({ kind: 'verify', leader, nodes: names, epoch, operation, subject })] : []),
+    ...tombstoneSteps(facts, leader, epoch, names),
+    ...lacking.map((node) =>
       stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
-    );
-  }
-  return steps;
+    ),
+  ];
 }
 
 /** The leader's tombstones, once every configured node will be attached; `attaching` are about to be. */

@@ -16,7 +16,7 @@ import {
   subscriptionOf,
   unknownNode,
 } from './facts.js';
-import { finishSteps, tombstoneSteps } from './finish.js';
+import { finishSteps } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { stepFor } from './steps.js';
 
@@ -43,22 +43,26 @@ export function planRewire(
   if (epoch === undefined || leader === undefined || node === undefined) return refused(OPERATION, []);
 
   const siblings = config.nodes.map((one) => one.name).filter((name) => name !== node.name);
-  const finish = [
+  const finish = (fresh: readonly string[]): OperationStep[] => [
     ...finishSteps(facts, {
+      fresh,
       leader: leader.name,
       epoch: epoch.epoch,
       replicas: [node],
       operation: OPERATION,
       subject: node.name,
     }),
-    ...tombstoneSteps(facts, leader.name, epoch.epoch, [node.name]),
   ];
-  const make = (method: string, steps: readonly OperationStep[]): Planned<Action> =>
+  const make = (
+    method: string,
+    steps: readonly OperationStep[],
+    fresh: readonly string[] = [],
+  ): Planned<Action> =>
     planned({
       operation: OPERATION,
       title: `Attach ${node.name} to ${leader.name} (epoch ${String(epoch.epoch)})`,
       notes: [method],
-      steps: [...steps, ...finish],
+      steps: [...steps, ...finish(fresh)],
     });
 
   const attached = isAttached(node, epoch.epoch);
@@ -66,7 +70,7 @@ export function planRewire(
     return make('method: the initial copy goes on', [awaitCopy(node, leader, epoch)]);
   if (attached && (!request.recopy || !hasStandbySlots(node, siblings, epoch.epoch)))
     return make(
-      finish.length === 0
+      finish([]).length === 0
         ? `${node.name} follows ${leader.name} already`
         : 'method: attached already; what is left',
       [],
@@ -107,6 +111,7 @@ export function planRewire(
       stepFor({ kind: 'recopy', node: node.name, leader: leader.name, epoch: epoch.epoch, tables }),
       awaitCopy(node, leader, epoch),
     ],
+    [node.name],
   );
 }
 

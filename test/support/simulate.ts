@@ -1,0 +1,337 @@
+/**
+ * What each action does to a cluster, as a model: the specification that plans are tested against. The runners
+ * are tested against real servers; this says what observe() would find after them.
+ */
+import type {
+  Epoch,
+  EventRow,
+  ReachableNode,
+  Snapshot,
+  SubscriptionInfo,
+  TableName,
+} from '../../src/cluster/model.js';
+import { PUBLICATION, isOwnSlot, slotName, subscriptionName } from '../../src/cluster/names.js';
+import type { Action } from '../../src/operations/actions.js';
+import { PUBLISHED_METADATA } from '../../src/replication/metadata.js';
+import { lsnToNumber, numberToLsn } from '../../src/postgres/lsn.js';
+
+const AT = '2026-01-01T00:00:00.000Z';
+
+/** A server that repctl has never touched. */
+export const bareNode = (name: string, index: number): ReachableNode => ({
+  name,
+  reachable: true,
+  roundTripMs: 1,
+  identity: null,
+  clusterName: null,
+  systemIdentifier: `70000000000000000${String(index)}`,
+  database: 'shop',
+  user: 'repctl',
+  superuser: false,
+  version: '18.4',
+  versionNum: 180_004,
+  serverTime: AT,
+  clockOffsetMs: 0,
+  insertLsn: '0/1000',
+  flushLsn: '0/1000',
+  inRecovery: false,
+  settings: { wal_level: 'logical', wal_receiver_timeout: '60000' },
+  epochs: [],
+  publications: [],
+  tables: [],
+  subscriptions: [],
+  slots: [],
+  standbyBases: [],
+  senders: [],
+  preparedTransactions: 0,
+  longTransactions: [],
+  events: [],
+});
+
+type Change = (node: ReachableNode) => ReachableNode;
+
+const change = (snapshot: Snapshot, name: string, how: Change): Snapshot => ({
+  ...snapshot,
+  nodes: snapshot.nodes.map((node) => (node.name === name && node.reachable ? how(node) : node)),
+});
+
+export const nodeIn = (snapshot: Snapshot, name: string): ReachableNode => {
+  const node = snapshot.nodes.find((candidate) => candidate.name === name);
+  if (node?.reachable !== true) throw new Error(`${name} is not reachable in the model`);
+  return node;
+};
+
+const slot = (name: string) => ({
+  name,
+  plugin: 'pgoutput',
+  type: 'logical' as const,
+  database: 'shop',
+  active: false,
+  activePid: null,
+  temporary: false,
+  restartLsn: '0/1000',
+  confirmedFlushLsn: '0/1000',
+  walStatus: 'reserved',
+  invalidReason: null,
+  retainedBytes: 0,
+  own: true,
+});
+
+const withSlots = (node: ReachableNode, names: readonly string[]): ReachableNode => ({
+  ...node,
+  slots: [...node.slots.filter((one) => !names.includes(one.name)), ...names.map(slot)],
+});
+
+const subscription = (
+  node: string,
+  epoch: number,
+  tables: readonly TableName[],
+  state: 'd' | 'r',
+): SubscriptionInfo => ({
+  oid: 16_000 + epoch,
+  name: subscriptionName(node, epoch),
+  enabled: true,
+  slotName: slotName(node),
+  publications: [PUBLICATION],
+  appliedLsn: null,
+  workerPid: 4711,
+  workerInTransaction: false,
+  receivedLsn: null,
+  latestEndLsn: null,
+  lastMessageAt: null,
+  tables: tables.map((table) => ({ ...table, state })),
+  applyErrors: 0,
+  syncErrors: 0,
+  conflicts: {},
+  own: true,
+});
+
+const isOwn = (one: SubscriptionInfo): boolean => one.name.startsWith('repctl_');
+
+const nextLsn = (node: ReachableNode): string => numberToLsn(lsnToNumber(node.insertLsn) + 0x100n);
+
+/** The snapshot after the action. */
+export function simulate(snapshot: Snapshot, action: Action): Snapshot {
+  switch (action.kind) {
+    case 'prepare':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        identity: node.name,
+        clusterName: snapshot.cluster,
+      }));
+    case 'publish':
+      return change(snapshot, action.node, (node) => {
+        const tables = [...action.tables, ...PUBLISHED_METADATA];
+        return {
+          ...node,
+          publications: [{ name: PUBLICATION, allTables: false, tables, own: true }],
+          tables: tables.map((table) => ({
+            ...table,
+            fence: action.leads ? ('disabled' as const) : ('enabled' as const),
+            replicaIdentity: 'd',
+            hasPrimaryKey: true,
+            columns: [],
+          })),
+        };
+      });
+    case 'found':
+      return change(snapshot, action.leader, (node) => ({
+        ...node,
+        epochs: [epochRow(1, action.leader, null, 'create')],
+      }));
+    case 'subscribe':
+    case 'attach-equal': {
+      const leader = nodeIn(snapshot, action.leader);
+      const equal = action.kind === 'attach-equal';
+      const made = change(snapshot, action.leader, (node) => withSlots(node, [slotName(action.node)]));
+      return change(made, action.node, (node) => ({
+        ...node,
+        subscriptions: [
+          ...node.subscriptions,
+          subscription(node.name, action.epoch, leader.tables, equal ? 'r' : 'd'),
+        ],
+        ...(equal ? { epochs: leader.epochs, events: leader.events } : {}),
+      }));
+    }
+    case 'await-copy': {
+      const leader = nodeIn(snapshot, action.leader);
+      return action.nodes.reduce(
+        (state, name) =>
+          change(state, name, (node) => ({
+            ...node,
+            epochs: leader.epochs,
+            events: leader.events,
+            subscriptions: node.subscriptions.map((one) => ({
+              ...one,
+              tables: one.tables.map((table) => ({ ...table, state: 'r' as const })),
+            })),
+          })),
+        snapshot,
+      );
+    }
+    case 'verify': {
+      const leader = nodeIn(snapshot, action.leader);
+      const position = nextLsn(leader);
+      const row: EventRow = {
+        id: `${action.operation}-${String(leader.events.length)}`,
+        at: AT,
+        epoch: action.epoch,
+        kind: action.operation,
+        node: action.subject,
+        operator: 'test',
+        reason: null,
+        details: {},
+      };
+      const written = change(snapshot, action.leader, (node) => ({
+        ...node,
+        insertLsn: position,
+        events: [row, ...node.events],
+      }));
+      // Every attached replica gets it, whether it was waited for or not.
+      return written.nodes.reduce(
+        (state, one) =>
+          one.name === action.leader
+            ? state
+            : change(state, one.name, (node) => {
+                const own = node.subscriptions.find(
+                  (candidate) => candidate.name === subscriptionName(node.name, action.epoch),
+                );
+                if (own?.enabled !== true || own.tables.some((table) => table.state !== 'r')) return node;
+                return {
+                  ...node,
+                  epochs: leader.epochs,
+                  events: [row, ...node.events],
+                  subscriptions: node.subscriptions.map((candidate) =>
+                    candidate === own ? { ...candidate, appliedLsn: position } : candidate,
+                  ),
+                };
+              }),
+        written,
+      );
+    }
+    case 'standby':
+      return change(snapshot, action.node, (node) => {
+        const base =
+          node.subscriptions.find((one) => one.name === subscriptionName(node.name, action.epoch))
+            ?.appliedLsn ?? '0/0';
+        return {
+          ...withSlots(node, action.siblings.map(slotName)),
+          standbyBases: action.siblings.map((sibling) => ({ sibling, epoch: action.epoch, baseLsn: base })),
+        };
+      });
+    case 'quiesce':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) =>
+          one.name === action.subscription ? { ...one, enabled: false, workerPid: null } : one,
+        ),
+      }));
+    case 'promote':
+      return change(snapshot, action.node, (node) => {
+        const former = node.subscriptions.find((one) => one.name === action.subscription);
+        return {
+          ...node,
+          tables: node.tables.map((table) => ({ ...table, fence: 'disabled' as const })),
+          subscriptions: node.subscriptions.map((one) =>
+            one === former ? { ...one, enabled: false, slotName: null, workerPid: null } : one,
+          ),
+          epochs: [
+            {
+              ...epochRow(action.epoch, action.node, action.previousLeader, action.operation),
+              forkPoint: former?.appliedLsn ?? null,
+            },
+            ...node.epochs,
+          ],
+        };
+      });
+    case 'attach': {
+      const leader = nodeIn(snapshot, action.leader);
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: [
+          ...node.subscriptions.filter((one) => !isOwn(one)),
+          subscription(node.name, action.epoch, leader.tables, 'r'),
+        ],
+      }));
+    }
+    case 'recopy': {
+      const leader = nodeIn(snapshot, action.leader);
+      const made = change(snapshot, action.leader, (node) => withSlots(node, [slotName(action.node)]));
+      return change(made, action.node, (node) => ({
+        ...node,
+        tables: node.tables.map((table) => ({ ...table, fence: 'enabled' as const })),
+        slots: node.slots.filter((one) => !isOwnSlot(one.name)),
+        standbyBases: [],
+        epochs: [],
+        events: [],
+        subscriptions: [
+          ...node.subscriptions.filter((one) => !isOwn(one)),
+          subscription(node.name, action.epoch, leader.tables, 'd'),
+        ],
+      }));
+    }
+    case 'drop-tombstone':
+    case 'unsubscribe':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.filter((one) => !action.subscriptions.includes(one.name)),
+      }));
+    case 'drop-slots':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        slots: node.slots.filter((one) => !action.slots.includes(one.name)),
+        standbyBases: node.standbyBases.filter((base) => !action.slots.includes(slotName(base.sibling))),
+      }));
+    case 'unpublish':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        identity: null,
+        clusterName: null,
+        publications: [],
+        tables: [],
+        epochs: [],
+        events: [],
+        standbyBases: [],
+      }));
+    default:
+      throw new Error(`the model does not know ${(action as Action).kind}`);
+  }
+}
+
+const epochRow = (
+  epoch: number,
+  leader: string,
+  previousLeader: string | null,
+  operation: string,
+): Epoch => ({
+  epoch,
+  leader,
+  previousLeader,
+  forkPoint: null,
+  previousLsn: null,
+  startedAt: AT,
+  operation,
+  operator: 'test',
+  reason: null,
+});
+
+/** The node stops answering. */
+export const unreachable = (snapshot: Snapshot, name: string): Snapshot => ({
+  ...snapshot,
+  nodes: snapshot.nodes.map((node) =>
+    node.name === name
+      ? { name, reachable: false, code: 'node-unreachable', message: `${name} does not answer` }
+      : node,
+  ),
+});
+
+/** Moves a replica's applied position by `bytes`: replicas are not equally far. */
+export const advanced = (snapshot: Snapshot, name: string, bytes: number): Snapshot =>
+  change(snapshot, name, (node) => ({
+    ...node,
+    subscriptions: node.subscriptions.map((one) =>
+      one.appliedLsn === null || !one.enabled
+        ? one
+        : { ...one, appliedLsn: numberToLsn(lsnToNumber(one.appliedLsn) + BigInt(bytes)) },
+    ),
+  }));

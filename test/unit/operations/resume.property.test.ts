@@ -1,0 +1,197 @@
+/**
+ * The specification of every plan: after any prefix of its steps, planning again on what is then observed gives
+ * the rest. Generated clusters, generated interruptions, generated failures of nodes.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Snapshot } from '../../../src/cluster/model.js';
+import type { ClusterConfig } from '../../../src/config/schema.js';
+import type { Action, OperationStep } from '../../../src/operations/actions.js';
+import { planCreate } from '../../../src/operations/create.js';
+import { planDestroy, planNodeRemove } from '../../../src/operations/destroy.js';
+import { planFailover } from '../../../src/operations/failover.js';
+import { planNodeAdd } from '../../../src/operations/node-add.js';
+import { planRewire } from '../../../src/operations/rewire.js';
+import type { Planned } from '../../../src/plan/plan.js';
+import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
+
+type Planner = (snapshot: Snapshot) => Planned<Action>;
+
+const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${String(i + 1)}`);
+
+const configOf = (nodes: readonly string[]): ClusterConfig => ({
+  cluster: 'shop',
+  tables: ['public.products'],
+  nodes: nodes.map((name) => ({ name, url: `postgres://${name}/shop`, priority: 100 })),
+  sequenceGap: 1000,
+  connectTimeoutMs: 1000,
+  statementTimeoutMs: 1000,
+  drainTimeoutMs: 1000,
+  source: 'test',
+});
+
+const bare = (nodes: readonly string[], twins: boolean): Snapshot => ({
+  cluster: 'shop',
+  takenAt: '2026-01-01T00:00:00.000Z',
+  nodes: nodes.map((name, index) => bareNode(name, twins ? 0 : index)),
+});
+
+const tables = [{ schema: 'public', name: 'products' }];
+const createPlanner =
+  (config: ClusterConfig, prefilled: readonly string[] = []): Planner =>
+  (snapshot) =>
+    planCreate(snapshot, config, { tables, products: true, prefilled });
+const failoverPlanner =
+  (config: ClusterConfig): Planner =>
+  (snapshot) =>
+    planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: true });
+
+const stepsOf = (planned: Planned<Action>): readonly OperationStep[] | 'refused' =>
+  planned.kind === 'plan' ? planned.plan.steps : 'refused';
+
+const run = (snapshot: Snapshot, steps: readonly OperationStep[]): Snapshot =>
+  steps.reduce((state, step) => simulate(state, step.action), snapshot);
+
+/** Runs the planner's plan to its end and returns the state. */
+function complete(snapshot: Snapshot, planner: Planner): Snapshot {
+  const planned = planner(snapshot);
+  if (planned.kind === 'refused')
+    throw new Error(planned.refusal.findings.map((finding) => finding.message).join('; '));
+  return run(snapshot, planned.plan.steps);
+}
+
+/** The property itself; returns the number of steps so that a test can see that it was not vacuous. */
+function resumable(snapshot: Snapshot, planner: Planner, atTheEnd: 'empty' | 'refused' = 'empty'): number {
+  const steps = stepsOf(planner(snapshot));
+  if (steps === 'refused') throw new Error('refused at the start');
+  for (let done = 0; done < steps.length; done += 1) {
+    const state = run(snapshot, steps.slice(0, done));
+    const rest = stepsOf(planner(state));
+    expect(
+      rest === 'refused' ? rest : rest.map((step) => step.action),
+      `after ${String(done)} steps`,
+    ).toEqual(steps.slice(done).map((step) => step.action));
+  }
+  const end = stepsOf(planner(run(snapshot, steps)));
+  expect(end === 'refused' ? 'refused' : end.map((step) => step.id)).toEqual(
+    atTheEnd === 'empty' ? [] : 'refused',
+  );
+  return steps.length;
+}
+
+const clusters = fc.record({
+  count: fc.integer({ min: 2, max: 5 }),
+  twins: fc.boolean(),
+  /** How far each replica is ahead of where `create` left it. */
+  positions: fc.array(fc.integer({ min: 0, max: 1000 }), { minLength: 5, maxLength: 5 }),
+  /** Replicas that are down during the failover. */
+  down: fc.array(fc.integer({ min: 2, max: 5 }), { maxLength: 3 }),
+  prefilled: fc.subarray(['n2', 'n3', 'n4', 'n5']),
+});
+
+const spread = (snapshot: Snapshot, nodes: readonly string[], positions: readonly number[]): Snapshot =>
+  nodes.slice(1).reduce((state, name, index) => advanced(state, name, positions[index] ?? 0), snapshot);
+
+describe('plans can be resumed after any prefix', () => {
+  it('create', () => {
+    fc.assert(
+      fc.property(clusters, ({ count, twins, prefilled }) => {
+        const nodes = names(count);
+        const here = prefilled.filter((name) => nodes.includes(name));
+        expect(resumable(bare(nodes, twins), createPlanner(configOf(nodes), here))).toBeGreaterThan(count);
+      }),
+    );
+  });
+
+  it('failover, with replicas down and unequal', () => {
+    fc.assert(
+      fc.property(clusters, ({ count, twins, positions, down }) => {
+        const nodes = names(count);
+        const config = configOf(nodes);
+        const healthy = spread(complete(bare(nodes, twins), createPlanner(config)), nodes, positions);
+        const survivors = nodes
+          .slice(1)
+          .filter((name) => !down.some((index) => name === `n${String(index)}`));
+        fc.pre(survivors.length > 0);
+        const gone = nodes.filter((name) => !survivors.includes(name));
+        const broken = gone.reduce<Snapshot>((state, name) => unreachable(state, name), healthy);
+        expect(resumable(broken, failoverPlanner(config), 'refused')).toBeGreaterThan(2);
+      }),
+    );
+  });
+
+  it('rewire of a replica that missed the failover: mapped, and recopy', () => {
+    fc.assert(
+      fc.property(clusters, fc.boolean(), ({ count, twins, positions }, recopy) => {
+        fc.pre(count >= 3);
+        const nodes = names(count);
+        const config = configOf(nodes);
+        const healthy = spread(complete(bare(nodes, twins), createPlanner(config)), nodes, positions);
+        const late = healthy.nodes[2];
+        const after = complete(unreachable(unreachable(healthy, 'n1'), 'n3'), failoverPlanner(config));
+        const back: Snapshot = {
+          ...after,
+          nodes: after.nodes.map((node) => (node.name === 'n3' && late ? late : node)),
+        };
+        const planner: Planner = (snapshot) =>
+          planRewire(snapshot, config, { node: 'n3', recopy, acceptDataLoss: false });
+        const first = planner(back);
+        // A node that had more than the new leader must not be attached in silence.
+        if (first.kind === 'refused') expect(first.refusal.findings[0]?.code).toBe('not-mappable');
+        else resumable(back, recopy ? untilAttached(planner) : planner);
+      }),
+    );
+  });
+
+  it('recopy of a former leader, after which no tombstone is left', () => {
+    const nodes = names(4);
+    const config = configOf(nodes);
+    const healthy = complete(bare(nodes, false), createPlanner(config));
+    const old = healthy.nodes[0];
+    const after = complete(unreachable(healthy, 'n1'), failoverPlanner(config));
+    const back: Snapshot = {
+      ...after,
+      nodes: after.nodes.map((node) => (node.name === 'n1' && old ? old : node)),
+    };
+    const refusedFirst = planRewire(back, config, { node: 'n1', recopy: true, acceptDataLoss: false });
+    expect(refusedFirst.kind === 'refused' && refusedFirst.refusal.findings[0]?.code).toBe('data-loss');
+    const planner = untilAttached((snapshot) =>
+      planRewire(snapshot, config, { node: 'n1', recopy: true, acceptDataLoss: true }),
+    );
+    expect(resumable(back, planner)).toBe(5);
+    const end = complete(back, planner);
+    for (const node of end.nodes)
+      if (node.reachable) expect(node.subscriptions.filter((one) => one.slotName === null)).toEqual([]);
+  });
+
+  it('node add, node remove, destroy', () => {
+    fc.assert(
+      fc.property(clusters, fc.boolean(), ({ count, twins }, prefilled) => {
+        const nodes = names(count);
+        const config = configOf(nodes);
+        const wider = configOf([...nodes, 'n9']);
+        const healthy = complete(bare(nodes, twins), createPlanner(config));
+        const joined: Snapshot = { ...healthy, nodes: [...healthy.nodes, bareNode('n9', 9)] };
+        const add: Planner = (snapshot) => planNodeAdd(snapshot, wider, { name: 'n9', prefilled });
+        resumable(joined, add);
+        const full = complete(joined, add);
+        resumable(full, (snapshot) => planNodeRemove(snapshot, wider, 'n9'));
+        resumable(full, (snapshot) => planDestroy(snapshot, wider, { withoutUnreachable: false }));
+      }),
+    );
+  });
+});
+
+/** `rewire --recopy` on a node that is attached and complete means: copy it again. Once, here. */
+function untilAttached(planner: Planner): Planner {
+  let last: readonly OperationStep[] = [];
+  return (snapshot) => {
+    const planned = planner(snapshot);
+    if (planned.kind === 'plan') {
+      const again = last.length === 1 && planned.plan.steps[0]?.action.kind === 'unsubscribe';
+      last = planned.plan.steps;
+      if (again) return { kind: 'plan', plan: { ...planned.plan, steps: [] } };
+    }
+    return planned;
+  };
+}
