@@ -4,8 +4,9 @@
  */
 import { type Command, Flags } from '@oclif/core';
 import type { Fleet } from '../cluster/fleet.js';
-import { makePlan, type Planner, runPlan } from '../operations/run.js';
+import { makePlan, type Planner, type RunOptions, runPlan } from '../operations/run.js';
 import type { FinishedStep } from '../plan/execute.js';
+import type { Plan } from '../plan/plan.js';
 import { type PlanView, planView, renderPlan } from '../ui/plan.js';
 import { formatDuration } from '../ui/format.js';
 import type { Style } from '../ui/color.js';
@@ -41,6 +42,13 @@ export interface Change {
   readonly next?: string;
 }
 
+export interface CarryOut extends Pick<Change, 'fleet' | 'question'> {
+  readonly next?: string | undefined;
+  readonly run: (options: RunOptions) => Promise<FinishedStep[]>;
+  /** performance.now() when the command began to look, for the total time. */
+  readonly start?: number;
+}
+
 export abstract class ChangeCommand<T extends typeof Command> extends BaseCommand<T> {
   static override baseFlags = {
     ...BaseCommand.baseFlags,
@@ -55,9 +63,23 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   }
 
   protected async change({ fleet, planner, question, next }: Change): Promise<ChangeResult> {
-    const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
     const start = performance.now();
     const plan = await makePlan(fleet, planner);
+    return this.carryOut(plan, {
+      fleet,
+      question,
+      next,
+      start,
+      run: (options) => runPlan(plan, planner, options),
+    });
+  }
+
+  /** Shows any plan, asks, and has `run` execute it. */
+  protected async carryOut<Action extends { readonly kind: string }>(
+    plan: Plan<Action>,
+    { fleet, question, next, run, start = performance.now() }: CarryOut,
+  ): Promise<ChangeResult> {
+    const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
     const view = planView(plan);
     const base = { operation: plan.operation, title: plan.title, notes: plan.notes };
     if (dryRun) {
@@ -82,7 +104,7 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     });
     try {
       this.say('');
-      const finished = await runPlan(plan, planner, {
+      const finished = await run({
         fleet,
         journal: this.journal(fleet.config),
         reason: reason ?? null,
