@@ -12,10 +12,9 @@ export function explainUnknown(
     return { message: 'A command is missing.', hint: 'repctl help lists the commands.' };
   // oclif joins all words to one id when the command takes no arguments.
   const called = words.map((_, index) => words.slice(0, index).join(' ')).find((id) => commands.includes(id));
-  if (called !== undefined) {
-    const rest = words.slice(called.split(' ').length).join(' ');
-    return { message: `One argument too many: ${rest}`, hint: `See repctl ${called} --help.` };
-  }
+  // The argument itself is not repeated: it may be a URL, which oclif has cut into pieces by now.
+  if (called !== undefined)
+    return { message: `repctl ${called} takes no such argument.`, hint: `See repctl ${called} --help.` };
   // As many leading words as name a topic: `sandbox` in `sandbox statsu`.
   let depth = 0;
   while (

@@ -1,6 +1,4 @@
 /** Realistic products, the same for the same seed on every machine, and a fast way to load them. */
-// Imported statically: in the bundle a dynamic import of this CommonJS package has no named exports.
-import { from as copyFrom } from 'pg-copy-streams';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 // Imported statically: in a bundle, import() of a CommonJS package gives its exports as `default` alone.

@@ -20,7 +20,11 @@ describe('explainUnknown', () => {
     ['chekc', 'There is no command "chekc".', /^Did you mean repctl check\?/],
     ['something', 'There is no command "something".', /^repctl help lists the commands\.$/],
     ['sandbox zzzzzz', 'There is no command "sandbox zzzzzz".', /^repctl sandbox --help lists/],
-    ['sandbox status extra words', 'One argument too many: extra words', /^See repctl sandbox status --help/],
+    [
+      'sandbox status extra words',
+      'repctl sandbox status takes no such argument.',
+      /^See repctl sandbox status --help/,
+    ],
     ['', 'A command is missing.', /repctl help/],
   ])('%s', (words, message, hint) => {
     const result = explainUnknown(words === '' ? [] : words.split(' '), commands);
