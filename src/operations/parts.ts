@@ -1,6 +1,13 @@
 /** Small changes to single parts (subscription, slot, sequence) as plans: shown, asked, run like any other. Pure. */
 import { leaderOf } from '../cluster/epochs.js';
-import type { Finding, ReachableNode, Snapshot, SlotInfo, SubscriptionInfo } from '../cluster/model.js';
+import type {
+  Finding,
+  ReachableNode,
+  Snapshot,
+  SlotInfo,
+  SubscriptionInfo,
+  TableName,
+} from '../cluster/model.js';
 import { type Plan, type Planned, type Step, planned, refused } from '../plan/plan.js';
 import type { Lsn } from '../postgres/lsn.js';
 import { dropSlotSql } from '../replication/slots.js';
@@ -11,6 +18,8 @@ import {
   skipTransactionSql,
 } from '../replication/subscriptions.js';
 import { type UpkeepMove, type UpkeepSkip, planUpkeep, upkeepSql } from '../replication/upkeep.js';
+import { tableKey } from '../replication/publications.js';
+import type { SequenceSync } from '../replication/sequence-view.js';
 import { type Found, isOwn, slotView } from '../replication/views.js';
 
 export interface RunSql {
@@ -255,4 +264,32 @@ export function planSlotAdvance(snapshot: Snapshot, only?: string): SlotAdvanceP
       })),
     ),
   };
+}
+
+// ---- sequences ---------------------------------------------------------------------------------------------
+
+/** One step per replica. */
+export function planSequences(
+  moves: readonly SequenceSync[],
+  missing: readonly (TableName & { readonly node: string })[],
+): Planned<PartAction> {
+  const nodes = [...new Set(moves.map((move) => move.node))];
+  return onePlan(
+    'sequence-sync',
+    "bring the replicas' sequences to where the leader's are",
+    missing.map((one) => `missing on ${one.node}: ${tableKey(one)}`),
+    nodes.map((node) => {
+      const own = moves.filter((move) => move.node === node);
+      const sql = own.map((move) => move.sql);
+      return {
+        id: `sequences:${node}`,
+        node,
+        title: `set ${own.map((move) => `${tableKey(move.sequence)} ${move.from} → ${move.to}`).join(', ')} on ${node}`,
+        why: 'the less a promotion has to guess, the fewer values are left out',
+        sql,
+        group: 'sequences',
+        action: { kind: 'sql', node, sql },
+      };
+    }),
+  );
 }

@@ -1,0 +1,34 @@
+/** What enable, disable, refresh and skip share: find the subscription, plan the change, carry it out. */
+import { Args, type Command, Flags } from '@oclif/core';
+import { observe } from '../cluster/observe.js';
+import { type SubscriptionChange, planSubscription } from '../operations/parts.js';
+import { orRefuse, runParts } from '../operations/parts-plan.js';
+import { findSubscription } from '../replication/views.js';
+import { ChangeCommand, type ChangeResult } from './change-command.js';
+
+export const subscriptionArgs = {
+  subscription: Args.string({ description: 'Its name, or the node that has it.', required: true }),
+};
+
+export const subscriptionFlags = {
+  node: Flags.string({ summary: 'The node, where several have one of that name.', helpValue: 'NODE' }),
+  foreign: Flags.boolean({ summary: 'Change one that repctl did not make.' }),
+};
+
+export abstract class SubscriptionCommand<T extends typeof Command> extends ChangeCommand<T> {
+  protected async changeSubscription(
+    what: string,
+    options: { node?: string | undefined; foreign: boolean },
+    change: SubscriptionChange,
+  ): Promise<ChangeResult> {
+    const fleet = this.fleet(this.cluster());
+    const found = findSubscription(await observe(fleet), what, options.node);
+    const plan = orRefuse(planSubscription(found, change, options.foreign));
+    return this.carryOut(plan, {
+      fleet,
+      question: `${change.verb.replace(/^./, (letter) => letter.toUpperCase())} ${found.item.name} on ${found.node.name}?`,
+      next: `repctl subscription show ${found.item.name}`,
+      run: runParts(fleet, plan),
+    });
+  }
+}

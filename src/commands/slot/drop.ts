@@ -1,0 +1,34 @@
+import { Args, Flags } from '@oclif/core';
+import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
+import { observe } from '../../cluster/observe.js';
+import { planSlotDrop } from '../../operations/parts.js';
+import { orRefuse, runParts } from '../../operations/parts-plan.js';
+import { findSlot } from '../../replication/views.js';
+
+export default class SlotDrop extends ChangeCommand<typeof SlotDrop> {
+  static override summary = 'Drop a replication slot that nobody needs.';
+  static override description =
+    'A slot that is read, or that a node of the cluster needs, is refused by name.';
+  static override examples = [
+    '<%= config.bin %> <%= command.id %> repctl_n9 --node n1',
+    '<%= config.bin %> <%= command.id %> old_consumer --node n1 --foreign --yes',
+  ];
+  static override args = { slot: Args.string({ description: 'Name of the slot.', required: true }) };
+  static override flags = {
+    node: Flags.string({ summary: 'The node that has it, where several do.', helpValue: 'NODE' }),
+    foreign: Flags.boolean({ summary: 'Drop one that repctl did not make.' }),
+  };
+
+  async run(): Promise<ChangeResult> {
+    const fleet = this.fleet(this.cluster());
+    const snapshot = await observe(fleet);
+    const found = findSlot(snapshot, this.args.slot, this.flags.node);
+    const plan = orRefuse(planSlotDrop(snapshot, found, this.flags.foreign));
+    return this.carryOut(plan, {
+      fleet,
+      question: `Drop slot ${found.item.name} on ${found.node.name}?`,
+      next: 'repctl slot list',
+      run: runParts(fleet, plan),
+    });
+  }
+}
