@@ -31,6 +31,11 @@ export function loadConfig(request: LoadRequest = {}): ClusterConfig {
   const env = request.env ?? process.env;
   const cwd = request.cwd ?? process.cwd();
   const explicit = request.file ?? env['REPCTL_CONFIG'];
+  // A URL made a path would be printed in a form that redaction no longer knows.
+  if (explicit?.includes('://'))
+    throw new RepctlError('config-unreadable', 'The configuration is a file, not a URL.', {
+      hint: 'repctl init writes one; REPCTL_URL_N1=postgres://… names a node without a file.',
+    });
   if (explicit !== undefined && explicit !== '') return readConfig(path.resolve(cwd, explicit), env);
   const fromEnvironment = environmentConfig(env);
   if (fromEnvironment) return fromEnvironment;
