@@ -174,7 +174,9 @@ function tableProblems(
   const has = (list: readonly TableName[], table: TableName): boolean =>
     list.some((it) => it.schema === table.schema && it.name === table.name);
   // A change of a published table that the subscription does not know is skipped without a word.
-  const skipped = view.leader?.tables.filter((table) => !has(subscription.tables, table)) ?? [];
+  // (pg_publication_tables lists the leaves of a partitioned table, as pg_subscription_rel does.)
+  const published = view.leader?.publications.find((it) => it.own)?.tables ?? [];
+  const skipped = published.filter((table) => !has(subscription.tables, table));
   if (skipped.length > 0) {
     findings.push(
       say(

@@ -101,7 +101,9 @@ export const nodeOf = (name: string, patch: Partial<ReachableNode> = {}): Reacha
   inRecovery: false,
   settings: { wal_level: 'logical', max_replication_slots: '20', max_wal_senders: '20' },
   epochs: [],
-  publications: [],
+  publications: [
+    { name: 'repctl', allTables: false, tables: [{ schema: 'public', name: 'products' }], own: true },
+  ],
   tables: [tableOf('products')],
   subscriptions: [],
   slots: [],
