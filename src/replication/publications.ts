@@ -126,3 +126,11 @@ export const setPublicationSql = (tables: readonly TableName[]): string =>
   `alter publication ${ident(PUBLICATION)} set table ${list(tables)}`;
 
 export const dropPublicationSql = `drop publication if exists ${ident(PUBLICATION)}`;
+
+/** One table by its exact name: `orders` (schema public), `app.orders`, `"My schema"."a.b"`. */
+export function parseTable(text: string): TableName {
+  const [first, second] = splitName(text).map((part) => part.text);
+  return second === undefined
+    ? { schema: 'public', name: first ?? '' }
+    : { schema: first ?? '', name: second };
+}
