@@ -1,6 +1,6 @@
 /** Running programs and finding, signalling and waiting for the processes of a server. */
 import { spawn } from 'node:child_process';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RepctlError, messageOf } from '../errors.js';
 import type { Account } from './model.js';
@@ -63,30 +63,28 @@ export async function processes(): Promise<ProcessInfo[]> {
   return process.platform === 'linux' ? linuxProcesses() : psProcesses();
 }
 
-async function linuxProcesses(): Promise<ProcessInfo[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      try {
-        const [stat, command] = await Promise.all([
-          readFile(`/proc/${pid}/stat`, 'utf8'),
-          readFile(`/proc/${pid}/cmdline`, 'utf8'),
-        ]);
-        // The command name in parentheses may itself hold spaces and parentheses: read after the last one.
-        const [state = '', parent = '0'] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-        return {
-          pid: Number(pid),
-          parent: Number(parent),
-          stopped: state === 'T' || state === 't',
-          zombie: state === 'Z',
-          command: command.replaceAll('\0', ' ').trim(),
-        };
-      } catch {
-        return undefined; // gone between readdir and read
-      }
-    }),
-  );
-  return found.filter((one) => one !== undefined);
+/** Read synchronously: /proc is memory, and a thread pool round trip costs ten times the read itself. */
+function linuxProcesses(): ProcessInfo[] {
+  const found: ProcessInfo[] = [];
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      // The command name in parentheses may itself hold spaces and parentheses: read after the last one.
+      const [state = '', parent = '0'] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      found.push({
+        pid: Number(pid),
+        parent: Number(parent),
+        stopped: state === 'T' || state === 't',
+        zombie: state === 'Z',
+        command: command.replaceAll('\0', ' ').trim(),
+      });
+    } catch {
+      // gone between the listing and the reading
+    }
+  }
+  return found;
 }
 
 async function psProcesses(): Promise<ProcessInfo[]> {

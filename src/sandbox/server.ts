@@ -1,7 +1,6 @@
 /** One PostgreSQL server: made, started, stopped, killed, frozen. Its state is read from the processes. */
 import { appendFile, chown, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Account, NodeProcessState, SandboxNode } from './model.js';
 import { type ProcessInfo, processes, run, signalProcess, waitGone } from './process.js';
@@ -75,6 +74,7 @@ export async function configure(node: SandboxNode, settings: ServerSettings, hos
  * connections. Throws `port-taken`, `disk-full`, `server-start-failed` with the end of its log.
  */
 export async function startServer(node: SandboxNode, host: Host): Promise<void> {
+  await removeDeadLock(node);
   const logged = await readFile(node.logFile, 'utf8').catch(() => '');
   const { code, stderr } = await run(
     path.join(node.binDirectory, 'pg_ctl'),
@@ -90,6 +90,18 @@ export async function startServer(node: SandboxNode, host: Host): Promise<void> 
       details: { node: node.name, port: node.port },
     });
   throw programFailed('server-start-failed', 'pg_ctl start', node, `${stderr}\n${log}`);
+}
+
+/**
+ * A killed postmaster that init has not collected yet (a zombie; in some containers for seconds or for ever)
+ * still answers kill(pid, 0), by which PostgreSQL takes its lock file for one in use and refuses to start.
+ * The process is dead, so the lock file may go; its memory segment is found again by its key and reused.
+ */
+async function removeDeadLock(node: SandboxNode): Promise<void> {
+  const pid = await lockedPid(node);
+  if (pid === undefined) return;
+  if ((await processes()).some((one) => one.pid === pid && one.zombie))
+    await rm(path.join(node.dataDirectory, 'postmaster.pid'), { force: true });
 }
 
 /** Shuts the server down; `fast` ends sessions and writes a checkpoint. A frozen one is woken first. */
@@ -149,25 +161,7 @@ export async function killServer(node: SandboxNode): Promise<number> {
   const { all } = (await serverProcesses(node)) ?? first;
   for (const one of all) signalProcess(one.pid, 'SIGKILL');
   await waitGone(all.map((one) => one.pid));
-  await reaped(node, first.postmaster.pid);
   return all.length;
-}
-
-/**
- * A dead postmaster that init has not collected yet still answers kill(pid, 0), by which PostgreSQL takes its
- * lock file for one in use and refuses to start. In a container whose first process collects nothing it stays
- * so for ever: the lock file is then removed, since the process is known to be dead.
- */
-async function reaped(node: SandboxNode, pid: number): Promise<void> {
-  const deadline = Date.now() + 2000;
-  while ((await processes()).some((one) => one.pid === pid)) {
-    if (Date.now() > deadline) {
-      await removeSharedMemory(node);
-      await rm(path.join(node.dataDirectory, 'postmaster.pid'), { force: true });
-      return;
-    }
-    await delay(5);
-  }
 }
 
 /** SIGSTOP of every process: the server hangs, its connections stay open and silent. Returns how many. */
