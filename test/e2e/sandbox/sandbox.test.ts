@@ -7,22 +7,21 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Session, openSession } from '../../../src/postgres/session.js';
 import { connectionOf } from '../../../src/config/connection.js';
-import { makeCli } from '../../support/cli.js';
+import { makeCli } from '../../support/home-cli.js';
 
 const cli = makeCli();
 /** Where sandboxes of this file live; open to the servers' account when root runs the tests. */
 const place = mkdtempSync(path.join(tmpdir(), 'repctl-e2e-'));
 chmodSync(place, 0o711);
 const directory = path.join(place, 'box');
-const basePort = 20_000 + Math.floor(Math.random() * 11_000);
-const ports = ['--base-port', String(basePort)];
+const ports = ['--base-port', String(20_000 + Math.floor(Math.random() * 11_000))];
 
 interface UpJson {
   directory: string;
@@ -49,7 +48,7 @@ function leftovers(): string[] {
     .flatMap((pid) => {
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        const zombie = / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\)/, ''));
+        const zombie = readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
         return command.includes(place) && !zombie ? [command] : [];
       } catch {
         return [];
@@ -65,6 +64,20 @@ async function session(name: string, flags: string[] = []): Promise<Session> {
     connectTimeoutMs: 3000,
     statementTimeoutMs: 10_000,
   });
+}
+
+/** What npm needs of the caller's settings; and the cache stays between runs, since a copy has 60 MB. */
+function npmSettings(): Record<string, string> {
+  const home = process.env['HOME'] ?? place;
+  const keep = Object.entries(process.env).filter(([name]) =>
+    /^(HOME|XDG_CACHE_HOME|NODE_EXTRA_CA_CERTS|npm_config_.*|https?_proxy|no_proxy)$/i.test(name),
+  );
+  return {
+    XDG_CACHE_HOME: path.join(home, '.cache'),
+    XDG_STATE_HOME: path.join(cli.home, 'state'),
+    XDG_CONFIG_HOME: path.join(cli.home, 'config'),
+    ...Object.fromEntries(keep.map(([name, value]) => [name, value ?? ''])),
+  };
 }
 
 afterAll(async () => {
@@ -241,26 +254,14 @@ describe('a sandbox with a cluster', () => {
     await cli.run(['sandbox', 'kill', 'n1', 'n2', 'n3']);
     const { data: before } = await cli.json<StatusJson>(['sandbox', 'status']);
     const taken = createServer();
-    await new Promise<void>((resolve) =>
-      taken.listen({ host: '127.0.0.1', port: basePort + 1 }, resolve).once('error', () => {
-        resolve();
-      }),
-    );
-    const result = await cli.run([
-      'sandbox',
-      'up',
-      '--nodes',
-      '2',
-      '--no-cluster',
-      '--no-proxy',
-      '--dir',
-      directory,
-      ...ports,
-    ]);
+    await new Promise<void>((resolve) => taken.listen({ host: '127.0.0.1', port: 0 }, resolve));
+    const port = (taken.address() as AddressInfo).port;
+    const bare = ['--nodes', '2', '--no-cluster', '--no-proxy', '--dir', directory];
+    const result = await cli.run(['sandbox', 'up', ...bare, '--base-port', String(port)]);
     expect(result.code).toBe(0);
     expect(result.stderr).toContain('had crashed; it is removed');
     const { data } = await cli.json<StatusJson>(['sandbox', 'status']);
-    expect(data.nodes.map((node) => node.port)).not.toContain(basePort + 1);
+    expect(data.nodes.map((node) => node.port)).not.toContain(port);
     expect(data.nodes).toHaveLength(2);
     expect(data.proxy).toBeNull();
     const proxyPid = before.proxy?.pid ?? 0;
@@ -360,7 +361,7 @@ describe('what up refuses, leaving nothing behind', () => {
     const child = cli.spawn(['sandbox', 'up', '--nodes', '2', '--no-cluster', '--dir', directory, ...ports]);
     let stderr = '';
     child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    await vi.waitUntil(() => /initdb/.test(stderr), { timeout: 20_000, interval: 1 });
+    await vi.waitUntil(() => stderr.includes('initdb'), { timeout: 20_000, interval: 1 });
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('close', resolve));
     expect(existsSync(directory)).toBe(true);
@@ -383,14 +384,9 @@ describe('what up refuses, leaving nothing behind', () => {
 
 describe('other servers', () => {
   test('mixed majors form one cluster; 15 to 17 are fetched with npm', async () => {
-    // The copies are worth keeping between runs: 60 MB each.
     const { code, data } = await cli.json<UpJson>(
       ['sandbox', 'up', '--pg', '15,16,17,18', '--products', '20', '--dir', directory, ...ports],
-      {
-        env: {
-          XDG_CACHE_HOME: process.env['XDG_CACHE_HOME'] ?? path.join(process.env['HOME'] ?? place, '.cache'),
-        },
-      },
+      { env: npmSettings() },
     );
     expect(data).toMatchObject({ created: true });
     expect(code).toBe(0);
