@@ -137,28 +137,38 @@ function slotProblem(
   return undefined;
 }
 
+/**
+ * The server counts lost connections as apply errors too, so the count alone accuses no row: a worker that gets as
+ * far as the slot and leaves it again and again (17+ tell when) fails on what it receives.
+ */
 function stalled(view: View, node: ReachableNode, subscription: SubscriptionInfo): Finding {
-  const conflicts = Object.entries(subscription.conflicts).filter(([, count]) => count > 0);
-  if (subscription.applyErrors > 0) {
-    const kinds = conflicts.length === 0 ? '' : `, ${conflicts.map(([kind]) => kind).join(', ')}`;
+  const { leader } = view;
+  const since = leader && slotFor(leader, node.name)?.inactiveSince;
+  const turnedAway =
+    since == null || leader === undefined
+      ? false
+      : Date.parse(leader.serverTime) - Date.parse(since) > view.limits.retryMs;
+  if (leader && subscription.applyErrors > 0 && !turnedAway) {
+    const kinds = Object.entries(subscription.conflicts)
+      .filter(([, count]) => count > 0)
+      .map(([kind]) => `, ${kind}`);
     return {
       code: 'apply-error',
       severity: 'error',
       node: node.name,
       // The text of the error is in the server's log alone.
-      message: `the apply worker fails on a row (${String(subscription.applyErrors)} tries${kinds}); the log of ${node.name} says which`,
+      message: `the apply worker keeps failing (${String(subscription.applyErrors)} tries${kinds.join('')}); the log of ${node.name} says on what`,
       fix: `repctl check --node ${node.name}, then repctl repair --node ${node.name}`,
     };
   }
-  const lost = !view.leader;
   return {
     code: 'worker-down',
     severity: 'error',
     node: node.name,
-    message: `no apply worker runs for ${subscription.name}${lost ? ': its leader does not answer' : ''}`,
-    fix: lost
-      ? 'repctl failover'
-      : `Look whether ${node.name} can reach ${view.leaderName ?? 'the leader'} (repctl doctor) and for free workers (max_logical_replication_workers ${node.settings['max_logical_replication_workers'] ?? '?'}).`,
+    message: `no apply worker runs for ${subscription.name}${leader ? '' : ': its leader does not answer'}`,
+    fix: leader
+      ? `Look whether ${node.name} can reach ${leader.name} (repctl doctor) and for free workers (max_logical_replication_workers ${node.settings['max_logical_replication_workers'] ?? '?'}).`
+      : 'repctl failover',
   };
 }
 

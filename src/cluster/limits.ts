@@ -14,6 +14,8 @@ export interface Limits {
   readonly clockMs: number;
   /** A table that is not ready, with nobody working on it, may wait this long for its turn. */
   readonly syncMs: number;
+  /** A failing worker comes back to its slot every wal_retrieve_retry_interval, 5 s by default. */
+  readonly retryMs: number;
 }
 
 const MB = 1024 * 1024;
@@ -28,4 +30,5 @@ export const DEFAULT_LIMITS: Limits = {
   transactionMs: 60_000,
   clockMs: 1_000,
   syncMs: 15_000,
+  retryMs: 20_000,
 };

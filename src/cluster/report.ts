@@ -84,10 +84,12 @@ export function reportOf(snapshot: Snapshot, node: NodeSnapshot, limits: Limits)
     };
   }
   const distance = distanceOf(snapshot, node, subscription);
+  const leader = reachableLeader(snapshot);
+  const cut = leader !== undefined && !isFed(leader, node.name);
   return {
     ...common,
     ...distance,
-    state: replicaState(node, subscription, current?.epoch ?? 0, distance, limits),
+    state: replicaState(node, subscription, { epoch: current?.epoch ?? 0, cut, distance, limits }),
     upstream,
     lastMessageMs: lastMessageMs(node, subscription),
     tablesReady: subscription?.tables.filter((table) => table.state === 'r').length ?? null,
@@ -138,15 +140,27 @@ function lastMessageMs(node: ReachableNode, subscription: SubscriptionInfo | und
   return at === null ? null : Math.max(0, Date.parse(node.serverTime) - Date.parse(at));
 }
 
+/** Without a usable slot a worker can only fail, though it may be seen alive between two tries. */
+function isFed(leader: ReachableNode, name: string): boolean {
+  const slot = slotFor(leader, name);
+  return slot?.invalidReason === null && slot.walStatus !== 'lost';
+}
+
+interface Circumstances {
+  readonly epoch: number;
+  /** The leader answers and has no usable slot for it. */
+  readonly cut: boolean;
+  readonly distance: Distance;
+  readonly limits: Limits;
+}
+
 function replicaState(
   node: ReachableNode,
   subscription: SubscriptionInfo | undefined,
-  epoch: number,
-  distance: Distance,
-  limits: Limits,
+  { epoch, cut, distance, limits }: Circumstances,
 ): NodeState {
   if (!subscription?.enabled || subscriptionEpoch(subscription.name) !== epoch) return 'detached';
-  if (subscription.workerPid === null || isRetrying(node, subscription, distance)) return 'stalled';
+  if (cut || subscription.workerPid === null || isRetrying(node, subscription, distance)) return 'stalled';
   if (subscription.tables.some((table) => table.state !== 'r')) return 'copying';
   const late =
     (distance.behindBytes ?? 0) > limits.streamingBytes || (distance.behindMs ?? 0) > limits.streamingMs;
