@@ -26,16 +26,32 @@ export default class Check extends BaseCommand<typeof Check> {
     node: Flags.string({
       summary: 'Compare only this replica (may be repeated).',
       multiple: true,
+      // Or `check --node n4 products` would look for a node called products.
+      multipleNonGreedy: true,
+      helpValue: 'NODE',
       default: [],
     }),
     rows: Flags.integer({
       summary: 'How many differing rows to show, per table and replica.',
+      helpValue: 'N',
       min: 0,
       max: 10_000,
       default: 10,
     }),
-    concurrency: Flags.integer({ summary: 'Blocks compared at once.', min: 1, max: 16, default: 2 }),
-    'block-rows': Flags.integer({ summary: 'Rows in a block.', min: 100, max: 10_000_000, default: 50_000 }),
+    concurrency: Flags.integer({
+      summary: 'Blocks compared at once: connections per node.',
+      helpValue: 'N',
+      min: 1,
+      max: 16,
+      default: 2,
+    }),
+    'block-rows': Flags.integer({
+      summary: 'Rows in a block.',
+      helpValue: 'N',
+      min: 100,
+      max: 10_000_000,
+      default: 50_000,
+    }),
   };
 
   async run(): Promise<CheckResult> {

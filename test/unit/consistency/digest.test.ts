@@ -8,32 +8,7 @@ import {
   tableDigestSql,
   where,
 } from '../../../src/consistency/digest.js';
-import type { ColumnShape, TableShape } from '../../../src/consistency/shape.js';
-
-const column = (name: string, base: string, more: Partial<ColumnShape> = {}): ColumnShape => ({
-  name,
-  type: base,
-  base,
-  notNull: false,
-  generated: '',
-  defaultExpression: null,
-  identity: '',
-  collation: null,
-  published: true,
-  ...more,
-});
-
-const shape = (columns: ColumnShape[], more: Partial<TableShape> = {}): TableShape => ({
-  schema: 'public',
-  name: 'items',
-  kind: 'r',
-  columns,
-  key: ['id'],
-  uniques: [],
-  filter: null,
-  estimatedRows: 0,
-  ...more,
-});
+import { column, shape } from './shapes.js';
 
 describe('canonical column expressions', () => {
   it.each([
