@@ -48,12 +48,28 @@ export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
   const names = replicas.map((node) => node.name);
   return [
     ...(verify ? [stepFor({ kind: 'verify', leader, nodes: names, epoch, operation, subject })] : []),
+    ...replicas.flatMap((node) => leftoverSteps(node, epoch)),
     ...tombstoneSteps(facts, leader, epoch, names),
     ...lacking.map((node) =>
       stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
     ),
   ];
 }
+
+/** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */
+function leftoverSteps(node: ReachableNode, epoch: number): OperationStep[] {
+  const names = olderThan(node, epoch);
+  return isAttached(node, epoch) && names.length > 0
+    ? [stepFor({ kind: 'drop-tombstone', node: node.name, subscriptions: names })]
+    : [];
+}
+
+const olderThan = (node: ReachableNode, epoch: number): readonly string[] =>
+  ownSubscriptions(node)
+    .filter(
+      (subscription) => isTombstone(subscription) && (subscriptionEpoch(subscription.name) ?? 0) < epoch,
+    )
+    .map((subscription) => subscription.name);
 
 /** The leader's tombstones, once every configured node will be attached; `attaching` are about to be. */
 export function tombstoneSteps(
@@ -64,11 +80,7 @@ export function tombstoneSteps(
 ): OperationStep[] {
   const leaderNode = nodeOf(facts, leader);
   if (leaderNode === undefined) return [];
-  const tombstones = ownSubscriptions(leaderNode)
-    .filter(
-      (subscription) => isTombstone(subscription) && (subscriptionEpoch(subscription.name) ?? 0) < epoch,
-    )
-    .map((subscription) => subscription.name);
+  const tombstones = olderThan(leaderNode, epoch);
   const everyone = facts.config.nodes.every(({ name }) => {
     const node = nodeOf(facts, name);
     return name === leader || attaching.includes(name) || (node !== undefined && isAttached(node, epoch));

@@ -71,7 +71,7 @@ export async function runPlan(
     return execute(plan, runners, options);
   const drained = await execute({ ...plan, steps: draining }, runners, options);
   const rest = await makePlan(options.fleet, planner);
-  return [...drained, ...(await execute(rest, runners, options))];
+  return [...drained, ...(await execute(rest, runners, { ...options, before: drained }))];
 }
 
 /** All of it, for callers without a person: `sandbox up`, tests. */

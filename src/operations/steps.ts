@@ -149,9 +149,11 @@ function describe(action: Action): Description {
           `-- on ${action.leader}: select … from pg_logical_slot_peek_binary_changes(${literal(slotName(action.node))}, …)`,
           `-- on ${action.leader}: select pg_replication_slot_advance(${literal(slotName(action.node))}, <mapped point>)`,
           'begin',
-          'drop subscription <old>',
+          'alter subscription <old> disable',
+          'alter subscription <old> set (slot_name = none)',
           subscribeSql(action.node, action.leader, action.epoch, false),
           'commit',
+          'drop subscription <old>',
         ],
       };
     case 'recopy':

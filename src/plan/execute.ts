@@ -18,7 +18,7 @@ export interface StepProgress {
   readonly unit?: string;
 }
 
-/** Steps already finished in this run, for runners that record them. */
+/** What a runner is told besides its action; `finished` are the steps of this run so far, for those that record them. */
 export interface RunContext {
   readonly report: (progress: StepProgress) => void;
   readonly finished: readonly FinishedStep[];
@@ -51,6 +51,8 @@ export interface ExecuteOptions {
   onEvent?: ((event: StepEvent) => void) | undefined;
   /** Aborted by the first Ctrl-C: the executor stops before the next step. */
   signal?: AbortSignal | undefined;
+  /** Steps of the same operation that ran before this plan was made; the records tell of them too. */
+  before?: readonly FinishedStep[] | undefined;
 }
 
 /**
@@ -77,7 +79,7 @@ export async function execute<Action extends AnyAction>(
         context: RunContext,
       ) => Promise<StepResult>;
       const result = await run(step.action, {
-        finished,
+        finished: [...(options.before ?? []), ...finished],
         report: (progress) => {
           emit({ type: 'progress', step, progress });
         },

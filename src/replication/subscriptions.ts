@@ -79,13 +79,16 @@ export const dropSubscriptionSql = (name: string): readonly string[] => [
 ];
 
 /**
- * The rewire of a replica, for one transaction: every old subscription goes, the new one comes. Never ALTER
- * SUBSCRIPTION … CONNECTION: the origin would ask the new leader for the old leader's LSN.
+ * The rewire of a replica, for one transaction: every old subscription becomes a tombstone, the new one comes.
+ * Never ALTER SUBSCRIPTION … CONNECTION: the origin would ask the new leader for the old leader's LSN. And never
+ * DROP SUBSCRIPTION in the same transaction: it clears the origin's position at once and not transactionally
+ * (replorigin_drop_by_name, origin.c), so that a rollback, or a crash before the commit, would leave the old
+ * subscription without its position. The tombstones are dropped once the new one is committed.
  */
 export const swapSubscriptionSql = (
   old: readonly string[],
   request: SubscriptionRequest,
-): readonly string[] => [...old.flatMap(dropSubscriptionSql), createSubscriptionSql(request)];
+): readonly string[] => [...old.flatMap(tombstoneSql), createSubscriptionSql(request)];
 
 /** Must run outside a transaction block, with the subscription enabled. */
 export const refreshSubscriptionSql = (name: string, copyData: boolean): string =>

@@ -30,7 +30,9 @@ export function renderPlan(plan: PlanView, { c, width }: Style, options: { sql: 
   lines.push('');
   for (const [index, step] of plan.steps.entries()) {
     lines.push(`${String(index + 1).padStart(2)}. ${step.title}`);
-    lines.push(...wrap(step.why, width, '    ').map((line) => c.dim(`    ${line.trimStart()}`)));
+    // Several nodes, one reason: it is said once, below the last of them.
+    if (options.sql || plan.steps[index + 1]?.why !== step.why)
+      lines.push(...wrap(step.why, width, '    ').map((line) => c.dim(`    ${line.trimStart()}`)));
     if (options.sql) lines.push(...step.sql.map((sql) => c.cyan(`      ${step.node}> ${sql}`)));
   }
   return lines.join('\n');

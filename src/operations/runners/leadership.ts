@@ -125,13 +125,21 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   await session.transaction(async () => {
     for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);
   });
+  // Not in the transaction: dropping a subscription clears its origin's position at once, even if it rolls back.
+  await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
 }
 
 export async function dropTombstone(context: RunnerContext, action: DropTombstone): Promise<StepResult> {
-  const session = await context.fleet.session(action.node);
-  for (const name of action.subscriptions) {
-    await session.simple(`drop subscription if exists ${ident(name)}`);
-  }
+  await dropSubscriptions(context, action.node, action.subscriptions);
   return undefined;
+}
+
+async function dropSubscriptions(
+  context: RunnerContext,
+  node: string,
+  names: readonly string[],
+): Promise<void> {
+  const session = await context.fleet.session(node);
+  for (const name of names) await session.simple(`drop subscription if exists ${ident(name)}`);
 }

@@ -34,7 +34,6 @@ describe('subscriptions', () => {
     expect(subscriptions.swapSubscriptionSql(['repctl_n2_e2'], request)).toEqual([
       'alter subscription "repctl_n2_e2" disable',
       'alter subscription "repctl_n2_e2" set (slot_name = none)',
-      'drop subscription "repctl_n2_e2"',
       subscriptions.createSubscriptionSql(request),
     ]);
   });

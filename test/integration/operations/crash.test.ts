@@ -1,0 +1,149 @@
+/**
+ * Killed after each step and in the middle of it: the same command finishes the work. One set of servers; each
+ * round kills the leader, fails over (crashing on the way), and brings the old leader back by recopy (crashing
+ * on the way), so that every round starts from a healthy cluster of four.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RepctlError } from '../../../src/errors.js';
+import type { Fleet } from '../../../src/cluster/fleet.js';
+import { observe } from '../../../src/cluster/observe.js';
+import { tablesEqual } from '../../../src/consistency/equal.js';
+import { factsOf, isAttached, isTombstone } from '../../../src/operations/facts.js';
+import { planFailover } from '../../../src/operations/failover.js';
+import { planRewire } from '../../../src/operations/rewire.js';
+import { makePlan, runOperation } from '../../../src/operations/run.js';
+import { noJournal } from '../../../src/plan/journal.js';
+import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
+import { createCluster } from '../../support/cluster.js';
+import type { CrashRequest } from '../../support/crash-program.js';
+import { type Servers, startServers } from '../../support/servers.js';
+
+describe('killed on the way', () => {
+  let servers: Servers;
+  let fleet: Fleet;
+  let scratch: string;
+  let program: string;
+  let written = 0;
+
+  beforeAll(async () => {
+    scratch = await mkdtemp(path.join(tmpdir(), 'repctl-crash-'));
+    program = path.join(scratch, 'crash.mjs');
+    await build({
+      entryPoints: [path.join(import.meta.dirname, '../../support/crash-program.ts')],
+      outfile: program,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      },
+      external: ['pg-native'],
+      logLevel: 'error',
+    });
+    servers = await startServers();
+    fleet = servers.fleet();
+    await createCluster(fleet);
+  });
+  afterAll(async () => {
+    await servers.down();
+    await rm(scratch, { recursive: true, force: true });
+  });
+
+  const crash = (request: Omit<CrashRequest, 'config'>): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const child = spawn(
+        process.execPath,
+        [program, JSON.stringify({ ...request, config: servers.config })],
+        {
+          stdio: ['ignore', 'inherit', 'inherit'],
+        },
+      );
+      child.on('error', reject);
+      child.on('exit', (code, signal) => {
+        resolve(signal ?? String(code));
+      });
+    });
+
+  const write = async (leader: string, rows: number): Promise<void> => {
+    const session = await fleet.session(leader);
+    for (let row = 0; row < rows; row += 1) {
+      written += 1;
+      await session.query('insert into products (sku, name, price) values ($1, $2, 1)', [
+        `S${String(written)}`,
+        `row ${String(written)}`,
+      ]);
+    }
+  };
+
+  /** Healthy, from outside: one writable node, everybody attached, the same rows everywhere, nothing left over. */
+  const expectHealthy = async (present: number): Promise<void> => {
+    const snapshot = await observe(fleet);
+    const facts = factsOf(snapshot, servers.config);
+    expect(facts.reachable).toHaveLength(present);
+    const writable = facts.reachable.filter((node) => node.tables.some((table) => table.fence !== 'enabled'));
+    expect(writable.map((node) => node.name)).toEqual([facts.epoch?.leader]);
+    const epoch = facts.epoch?.epoch ?? 0;
+    const leader = await fleet.session(facts.epoch?.leader ?? '');
+    const tables = [
+      { schema: 'public', name: 'products' },
+      { schema: 'repctl', name: 'epoch' },
+      { schema: 'repctl', name: 'event' },
+    ];
+    for (const node of facts.reachable) {
+      if (node.name === facts.epoch?.leader) continue;
+      expect(isAttached(node, epoch), `${node.name} attached`).toBe(true);
+      expect(node.subscriptions.filter((one) => one.own)).toHaveLength(1);
+      expect(node.subscriptions[0]?.applyErrors, `${node.name} apply errors`).toBe(0);
+      const results = await tablesEqual(leader, await fleet.session(node.name), tables);
+      expect(results.filter((result) => !result.equal)).toEqual([]);
+    }
+    const tombstones = facts.leader?.subscriptions.filter(isTombstone) ?? [];
+    expect(tombstones, 'tombstones').toHaveLength(present === servers.config.nodes.length ? 0 : 1);
+  };
+
+  // Steps of a failover with three survivors: three drains, promote, two attaches, verify, two standby.
+  const kills = [
+    ...[1, 3, 4, 5, 6, 7, 8].map((step) => ({ step, delayMs: null })),
+    ...[4, 5, 6, 8].map((step) => ({ step, delayMs: step * 3 })),
+  ];
+
+  it.each(kills)('failover killed at step $step (delay $delayMs), then recopy killed too', async (kill) => {
+    const before = factsOf(await observe(fleet), servers.config);
+    const leader = before.epoch?.leader ?? '';
+    await write(leader, 20);
+    await killNode(servers.sandbox, leader);
+    expect(await crash({ operation: 'failover', node: '', kill })).toBe('SIGKILL');
+
+    const planner = (snapshot: Parameters<typeof planFailover>[0]) =>
+      planFailover(snapshot, servers.config, { leaderIsDead: false, acceptMinority: false });
+      JSON.stringify(
+        (await makePlan(fleet, planner).catch((e: unknown) => ({ notes: [String(e)], steps: [] })))?.notes,
+      ),
+    );
+    // Killed after the last piece of work there is nothing left to do, and it says so.
+    await runOperation(planner, { fleet, journal: noJournal }).catch((error: unknown) => {
+      expect((error as RepctlError).code).toBe('leader-alive');
+    });
+    await expectHealthy(3);
+    const now = factsOf(await observe(fleet), servers.config);
+    expect(now.epoch?.epoch).toBe((before.epoch?.epoch ?? 0) + 1);
+    await write(now.epoch?.leader ?? '', 5);
+
+    await startNode(servers.sandbox, leader);
+    await crash({
+      operation: 'recopy',
+      node: leader,
+      kill: { step: 1 + (kill.step % 4), delayMs: kill.delayMs },
+    });
+    const rewire = (recopy: boolean) => (snapshot: Parameters<typeof planRewire>[0]) =>
+      planRewire(snapshot, servers.config, { node: leader, recopy, acceptDataLoss: true });
+    const steps = await runOperation(rewire(true), { fleet, journal: noJournal });
+    expect((await makePlan(fleet, rewire(false))).steps).toEqual([]);
+    await expectHealthy(4);
+  });
+});
