@@ -1,38 +1,46 @@
-// npm test: types, lint, then unit, integration and end-to-end tests; ends with "N passed, N failed".
-// npm test -- unit (or integration, e2e, a file filter) runs a part.
+// npm test: types, lint, format, then unit, integration and end-to-end tests; ends with "N passed, N failed".
+// npm test -- unit (or integration, e2e, part of a file's path) runs that part alone.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 const wanted = process.argv.slice(2);
 const kinds = ['unit', 'integration', 'e2e'];
 const projects = kinds.filter((kind) => wanted.includes(kind));
 const filters = wanted.filter((word) => !kinds.includes(word));
-const scratch = mkdtempSync(path.join(tmpdir(), 'repctl-test-'));
+const scratch = path.resolve('.tmp', `test-${process.pid}`);
+mkdirSync(scratch, { recursive: true });
 
-let failedSteps = 0;
+const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
+const began = Date.now();
+const lines = [];
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+
+/** Runs a step with its output shown; true when it went well. Ctrl-C ends everything. */
 function step(name, args) {
   const start = Date.now();
   process.stdout.write(`▸ ${name}\n`);
-  const { status } = spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  process.stdout.write(
-    `  ${name}: ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - start) / 1000).toFixed(1)} s)\n`,
-  );
-  if (status !== 0) failedSteps += 1;
+  const { status, signal } = spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  if (signal !== null || status === 130) {
+    rmSync(scratch, { recursive: true, force: true });
+    process.stdout.write(`\n${name} was interrupted\n`);
+    process.exit(130);
+  }
+  return { ok: status === 0, took: seconds(start) };
 }
 
-if (wanted.length === 0) {
-  step('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json']);
-  step('lint', ['node_modules/eslint/bin/eslint.js', '.']);
-  step('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']);
+function check(name, args) {
+  const { ok, took } = step(name, args);
+  if (ok) passed += 1;
+  else failed += 1;
+  lines.push(`  ${name.padEnd(12)} ${ok ? 'ok' : 'FAILED'} (${took})`);
 }
 
-let passed = 0;
-let failed = 0;
-for (const project of projects.length > 0 ? projects : kinds) {
+function test(project) {
   const report = path.join(scratch, `${project}.json`);
-  step(project, [
+  const { ok, took } = step(project, [
     'node_modules/vitest/vitest.mjs',
     'run',
     '--project',
@@ -41,20 +49,44 @@ for (const project of projects.length > 0 ? projects : kinds) {
     '--reporter=json',
     `--outputFile.json=${report}`,
     '--passWithNoTests',
+    ...(process.stdout.isTTY ? [] : ['--no-color']),
     ...filters,
   ]);
+  let good = 0;
+  let bad = 0;
   try {
     const result = JSON.parse(readFileSync(report, 'utf8'));
-    passed += result.numPassedTests;
-    failed += result.numFailedTests;
+    good = result.numPassedTests;
+    skipped += result.numPendingTests + result.numTodoTests;
     // A file that cannot even be loaded holds no failed test but must count.
-    failed += result.testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.length === 0,
-    ).length;
+    bad =
+      result.numFailedTests +
+      result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+        .length;
   } catch {
-    failed += 1;
+    bad = 1;
   }
+  // Nor does an error outside of any test.
+  if (!ok && bad === 0) bad = 1;
+  passed += good;
+  failed += bad;
+  lines.push(`  ${project.padEnd(12)} ${good} passed, ${bad} failed (${took})`);
 }
+
+if (wanted.length === 0) {
+  check('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json']);
+  check('lint', ['node_modules/eslint/bin/eslint.js', '.']);
+  check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']);
+}
+for (const project of projects.length > 0 ? projects : kinds) test(project);
 rmSync(scratch, { recursive: true, force: true });
-process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
-process.exit(failedSteps > 0 || failed > 0 ? 1 : 0);
+
+if (skipped > 0) lines.push(`  ${skipped} skipped`);
+if (passed + failed === 0) {
+  lines.push(`  no test matches ${wanted.join(' ')}`);
+  failed = 1;
+}
+process.stdout.write(
+  `\n${lines.join('\n')}\n  all          ${seconds(began)}\n\n${passed} passed, ${failed} failed\n`,
+);
+process.exit(failed > 0 ? 1 : 0);

@@ -26,7 +26,7 @@ it('says what was measured, within 80 columns', () => {
   expect(text).toBe(`Measured in this run
   writes acknowledged     1,704  1,395 by n1, then 309 by n2
   kept                    1,703  found on the new leader, by number
-  lost                        1
+  lost                        1  acknowledged by n1, which died before it sent them
   never answered              1  in flight at the kill; 0 of them kept
   without writes          2.3 s  longest time between two acknowledged writes
                          612 ms  of it from "repctl failover" to the first write
