@@ -102,7 +102,7 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
       severity: 'error',
       node: leader.name,
       message: `the leader still has the live subscription ${following.name}: rows come in from elsewhere`,
-      fix: `repctl subscription disable ${following.name} --node ${leader.name}`,
+      fix: `repctl subscription disable ${following.name}`,
     });
   }
   const kept = tombstones(leader);

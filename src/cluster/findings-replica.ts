@@ -55,7 +55,7 @@ function ofReplica(view: View, node: ReachableNode): readonly Finding[] {
         'subscription-disabled',
         'error',
         `${subscription.name} is disabled: nothing arrives`,
-        `repctl subscription enable ${subscription.name} --node ${node.name}`,
+        `repctl subscription enable ${node.name}`,
       ),
     );
   } else if (report?.state === 'stalled' && !feed) {
@@ -158,7 +158,7 @@ function stalled(view: View, node: ReachableNode, subscription: SubscriptionInfo
       node: node.name,
       // The text of the error is in the server's log alone.
       message: `the apply worker keeps failing (${String(subscription.applyErrors)} tries${kinds.join('')}); the log of ${node.name} says on what`,
-      fix: `repctl check --node ${node.name}, then repctl repair --node ${node.name}`,
+      fix: `repctl check --node ${node.name} shows rows that differ; set them right on ${node.name}, or repctl subscription skip ${node.name}`,
     };
   }
   return {
@@ -193,7 +193,7 @@ function tableProblems(
         'table-not-subscribed',
         'error',
         `${names(skipped)} is published by ${view.leaderName ?? 'the leader'} but not subscribed here: changes are skipped in silence`,
-        `repctl subscription refresh ${subscription.name} --node ${node.name}`,
+        `repctl subscription refresh ${node.name}`,
       ),
     );
   }
