@@ -66,9 +66,12 @@ export interface Sandbox {
 
 export type NodeProcessState = 'running' | 'paused' | 'stopped' | 'crashed';
 
-/** The database of every sandbox node, its everyday role and its superuser. */
+/**
+ * The database of every sandbox node, its everyday role and its superuser. The role is not called `repctl`: the
+ * default search_path begins with "$user", so that schema repctl would take every table its clients create.
+ */
 export const DATABASE = 'shop';
-export const EVERYDAY_ROLE = 'repctl';
+export const EVERYDAY_ROLE = 'app';
 export const SUPERUSER = 'postgres';
 
 /** The majors that npm ships, and the version fetched when one is asked for that did not come along. */
