@@ -101,20 +101,39 @@ const senders = rows(`
          (extract(epoch from replay_lag) * 1000)::float8 as replay_lag_ms, coalesce(sync_state, '') as sync_state
     from pg_stat_replication order by pid`);
 
+/**
+ * What pg_publication_tables lists, but from the catalogs alone: the view opens every table, and so would wait for
+ * a lock on any of them (ALTER TABLE, VACUUM FULL), until the node seemed to be down. pg_partition_ancestors()
+ * locks nothing.
+ */
 const publications = rows(`
   select p.pubname as name, p.puballtables as all_tables,
          ${rows(`
-           select schemaname as schema, tablename as name from pg_publication_tables t
-            where t.pubname = p.pubname order by 1, 2`)} as tables
+           select n.nspname as schema, c.relname as name
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.relkind = any (case when p.pubviaroot then '{r,p}' else '{r}' end::"char"[])
+              and c.relpersistence = 'p' and c.oid >= 16384 and not (p.pubviaroot and p.puballtables and c.relispartition)
+              and exists (
+                select from (select c.oid union all
+                             select a.oid from pg_partition_ancestors(c.oid) a(oid) where c.relispartition and not p.pubviaroot) m(oid)
+                  join pg_class mc on mc.oid = m.oid
+                 where p.puballtables
+                    or mc.oid in (select r.prrelid from pg_publication_rel r where r.prpubid = p.oid)
+                    or mc.relnamespace in (select s.pnnspid from pg_publication_namespace s where s.pnpubid = p.oid))
+            order by 1, 2`)} as tables
     from pg_publication p order by p.pubname`);
 
-/** The fence of a partitioned table is that of its whole tree: a statement may name any member. */
+/** The fence of a partitioned table is that of its whole tree: a statement may name any member. (pg_partition_tree() would lock.) */
 const tables = rows(`
   select n.nspname as schema, c.relname as name, c.relreplident as replica_identity,
          exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary) as has_primary_key,
          (select case when bool_or(g.tgenabled is null) then 'missing'
                       when bool_and(g.tgenabled in ('O', 'A')) then 'enabled' else 'disabled' end
-            from (select c.oid as relid union select t.relid from pg_partition_tree(c.oid) t) m
+            from (with recursive tree(relid) as (
+                    select c.oid union
+                    select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.relid
+                      join pg_class k on k.oid = i.inhrelid and k.relispartition)
+                  select relid from tree) m
             left join pg_trigger g on g.tgrelid = m.relid and g.tgname = '${FENCE_TRIGGER}') as fence,
          ${rows(`
            select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as "notNull"

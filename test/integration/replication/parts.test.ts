@@ -8,6 +8,7 @@ import { runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { compareLsn } from '../../../src/postgres/lsn.js';
 import { advanceSlot } from '../../../src/replication/slots.js';
+import { disableSubscriptionSql } from '../../../src/replication/subscriptions.js';
 import { highestInUse, readSequences, setPastSql } from '../../../src/replication/sequences.js';
 import { observeSequences, planSequenceSync, sequenceList } from '../../../src/replication/sequence-view.js';
 import { peekOrigins } from '../../../src/replication/mapping.js';
@@ -77,6 +78,13 @@ describe('slots', () => {
   });
 });
 
+it('observes a node whose tables are locked: a lock must not look like a dead node', async () => {
+  const blocker = await servers.superuser('n4');
+  await blocker.simple('begin; lock table public.products in access exclusive mode');
+  expect((await look('n4')).publications[0]?.tables).toContainEqual(PRODUCTS);
+  await blocker.simple('rollback');
+});
+
 describe('standby-slot upkeep', () => {
   it('moves every standby slot on to what its node has for good, bases first', async () => {
     await insertOneByOne('n1', 1, 100);
@@ -107,9 +115,7 @@ describe('standby-slot upkeep', () => {
   });
 
   it('keeps what a sibling that stopped still needs, and a failover then maps it', async () => {
-    // n4 stops applying: a table lock holds its worker.
-    const blocker = await servers.superuser('n4');
-    await blocker.simple('begin; lock table public.products in access exclusive mode');
+    await (await fleet.session('n4')).query(disableSubscriptionSql('repctl_n4_e1'));
     await insertOneByOne('n1', 101, 400);
     await everywhere(400, ['n2', 'n3']);
     const before = slotOf(await look('n2'), 'n4');
@@ -127,7 +133,6 @@ describe('standby-slot upkeep', () => {
       { fleet, journal: noJournal },
     );
     const steps = await failover;
-    await blocker.simple('rollback');
     expect(steps.some((step) => step.id === 'promote:n2' || step.id === 'promote:n3')).toBe(true);
     const leader = steps.find((step) => step.id.startsWith('promote:'))?.node ?? '';
     const replicas = ['n2', 'n3', 'n4'].filter((node) => node !== leader);
@@ -172,7 +177,7 @@ describe('sequences', () => {
       `select nextval('public.products_id_seq') as id, nextval('public.countdown') as down, (select max(id) from public.products) as highest`,
     );
     expect(Number(row?.id)).toBeGreaterThan(Number(row?.highest) + 1000);
-    expect(Number(row?.down) % 5).toBe(0);
+    expect(Math.abs(Number(row?.down)) % 5).toBe(0);
     expect(Number(row?.down)).toBeLessThan(90 - 1000);
     // Again is no further than the highest value in use needs.
     expect(setPastSql(await highestInUse(session, await readSequences(session, [PRODUCTS])), 0).sql).toEqual(
