@@ -35,7 +35,8 @@ export function operatorName(): string {
 export function refusalError({ operation, findings }: Refusal): RepctlError {
   const first = findings[0];
   return new RepctlError(first?.code ?? 'refused', findings.map((finding) => finding.message).join('\n'), {
-    exit: EXIT.refused,
+    // A name that is not there is a mistake on the command line, as everywhere else.
+    exit: first?.code === 'unknown-node' ? EXIT.usage : EXIT.refused,
     hint: [
       ...new Set(findings.map((finding) => finding.fix).filter((fix) => fix !== undefined)),
       'Nothing was changed.',
