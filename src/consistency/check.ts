@@ -57,6 +57,8 @@ const SCAN_TIMEOUT_MS = 3_600_000;
 export async function check(fleet: Fleet, snapshot: Snapshot, request: CheckRequest): Promise<CheckResult> {
   const startedAt = new Date();
   const start = performance.now();
+  // A name with a typing error must not make an empty, hence equal, comparison.
+  for (const node of request.nodes) fleet.node(node);
   const { leader, replicas, unreachable } = participants(snapshot, request.nodes);
   const lanes: Lane[] = [];
   try {
@@ -251,13 +253,13 @@ const copying = (tables: readonly (TableName & { state: string })[], { schema, n
 
 async function checkSequences(lane: Lane, leader: ReachableNode): Promise<CheckResult['sequences']> {
   const tables = [...leader.tables, ...publishedTables(leader)];
-  const nodes = new Map<string, Awaited<ReturnType<typeof readSequences>>>();
-  const [ours] = await Promise.all([
+  // A replica that went away meanwhile is told of with its tables; its sequences are simply unknown.
+  const readOrNone = (session: Session) => readSequences(session).catch(() => []);
+  const names = [...lane.nodes.keys()];
+  const [ours, ...theirs] = await Promise.all([
     readSequences(lane.leader, tables),
-    ...[...lane.nodes].map(async ([name, session]) => {
-      // A replica that went away meanwhile is told of with its tables; its sequences are simply unknown.
-      if (session.alive) nodes.set(name, await readSequences(session).catch(() => []));
-    }),
+    ...[...lane.nodes.values()].map(readOrNone),
   ]);
+  const nodes = new Map(names.map((name, index) => [name, theirs[index] ?? []]));
   return compareSequences(await highestInUse(lane.leader, ours), nodes);
 }
