@@ -164,12 +164,13 @@ describe('sequences', () => {
     expect((await sync()).moves).toEqual([]);
     const now = await observe(fleet);
     const after = sequenceList(now, await observeSequences(fleet, now));
-    expect(new Set(after.sequences[0]?.nodes.map((one) => one.lastValue))).toEqual(new Set(['90']));
+    expect(new Set(after.sequences[0]?.nodes.map((one) => one.lastValue))).toHaveProperty('size', 1);
   });
 
   it('set past what is in use on a real server: the next value is free', async () => {
     const session = await fleet.session('n3');
     const sequences = await highestInUse(session, await readSequences(session, [PRODUCTS]));
+    const before = Number(sequences.find((one) => one.name === 'countdown')?.lastValue);
     const past = setPastSql(sequences, 1000);
     expect(past.exhausted).toEqual([]);
     for (const sql of past.sql) await session.query(sql);
@@ -178,7 +179,7 @@ describe('sequences', () => {
     );
     expect(Number(row?.id)).toBeGreaterThan(Number(row?.highest) + 1000);
     expect(Math.abs(Number(row?.down)) % 5).toBe(0);
-    expect(Number(row?.down)).toBeLessThan(90 - 1000);
+    expect(Number(row?.down)).toBeLessThan(before - 1000);
     // Again is no further than the highest value in use needs.
     expect(setPastSql(await highestInUse(session, await readSequences(session, [PRODUCTS])), 0).sql).toEqual(
       [],
