@@ -1,5 +1,4 @@
 /** What the sandbox commands do to nodes, and what they show of a sandbox: results as plain data. */
-import { readFile, stat } from 'node:fs/promises';
 import type { NodeProcessState, Passage, RouteStatus, Sandbox } from './sandbox.js';
 import { type ProcessInfo } from './process.js';
 import { proxyRuns, proxyStatus, startProxy } from './proxy-control.js';
@@ -137,18 +136,4 @@ export function environment(
       options.superuser ? node.superuserUrl : options.direct ? node.directUrl : node.url,
     ]),
   );
-}
-
-/** The last lines of a node's server log, and how many bytes it has. */
-export async function lastLines(
-  sandbox: Sandbox,
-  name: string,
-  count: number,
-): Promise<{ lines: string[]; size: number }> {
-  const { logFile } = nodeOf(sandbox, name);
-  const { size } = await stat(logFile);
-  const text = (await readFile(logFile)).subarray(0, size).toString();
-  const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  return { lines: count === 0 ? [] : lines.slice(-count), size };
 }

@@ -3,7 +3,7 @@ import { access, chmod, cp, mkdir, mkdtemp, readFile, readdir, rename, rm, symli
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
-import { type Account, PACKAGED } from './model.js';
+import { type Account, DEFAULT_MAJOR, PACKAGED } from './model.js';
 import { type RunResult, run } from './process.js';
 
 export interface Binaries {
@@ -27,11 +27,12 @@ export interface BinaryRequest {
 }
 
 /**
- * Finds or fetches the programs of each major, tried out under the account that will run them.
+ * Finds or fetches the programs of each major (default: those of `binDirectories`, or else 18), tried out
+ * under the account that will run them.
  * Throws RepctlError: `no-package`, `unknown-major`, `binary-missing`, `binary-broken`, `fetch-failed`.
  */
 export async function findBinaries(
-  majors: readonly string[],
+  majors: readonly string[] | undefined,
   request: BinaryRequest,
 ): Promise<Map<string, Binaries>> {
   const given = new Map<string, Binaries>();
@@ -40,7 +41,7 @@ export async function findBinaries(
     given.set(binaries.major, binaries);
   }
   const found = new Map<string, Binaries>();
-  for (const major of new Set(majors)) {
+  for (const major of new Set(majors ?? (given.size > 0 ? given.keys() : [DEFAULT_MAJOR]))) {
     const binaries = given.get(major) ?? (await packaged(major, request));
     found.set(major, binaries);
   }

@@ -24,7 +24,14 @@ export async function prepareDirectory(
   try {
     // Parents stay open to the servers' account; the sandbox itself does not stay open to others.
     await mkdir(path.dirname(directory), { recursive: true, mode: account ? 0o755 : 0o700 });
-    created = (await mkdir(directory, { recursive: true, mode: 0o700 })) !== undefined;
+    // Not recursive: Node then reports the true reason (EROFS comes out as ENOENT otherwise).
+    created = await mkdir(directory, { mode: 0o700 }).then(
+      () => true,
+      (error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+        throw error;
+      },
+    );
   } catch (error) {
     throw refuse(
       'directory-unwritable',

@@ -1,5 +1,5 @@
-/** Follows a growing file, as tail -f. */
-import { open, stat } from 'node:fs/promises';
+/** The end of a file, and what is added to it: tail and tail -f. */
+import { open, readFile, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Calls `onText` with what is added after byte `from`, whole lines only, until `signal` is aborted. */
@@ -31,4 +31,12 @@ export async function followFile(
       await delay(100, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** The last lines of a file, and how many bytes it had then. */
+export async function lastLines(file: string, count: number): Promise<{ lines: string[]; size: number }> {
+  const bytes = await readFile(file);
+  const lines = bytes.toString().split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return { lines: count === 0 ? [] : lines.slice(-count), size: bytes.length };
 }

@@ -81,3 +81,6 @@ export const PACKAGED: Readonly<Record<string, string>> = {
   '17': '17.10.0-beta.17',
   '18': '18.4.0-beta.17',
 };
+
+/** The major that comes along with repctl. */
+export const DEFAULT_MAJOR = '18';

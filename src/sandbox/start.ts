@@ -30,7 +30,7 @@ export type Phase = 'binaries' | 'initdb' | 'start' | 'roles' | 'proxy';
 export interface SandboxOptions {
   directory: string;
   nodes: number;
-  /** Majors, dealt out in turn: ['15', '18'] with 4 nodes gives 15, 18, 15, 18. Default: 18 alone. */
+  /** Majors, dealt out in turn: ['15', '18'] with 4 nodes gives 15, 18, 15, 18. Default: those of `pgBin`, or 18. */
   pg?: readonly string[];
   /** Directories of programs that are preferred to npm's. */
   pgBin?: readonly string[];
@@ -69,9 +69,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   };
   let plan: Sandbox | undefined;
   try {
-    const majors = options.pg ?? ['18'];
     const binaries = await timed('binaries', () =>
-      findBinaries(majors, {
+      findBinaries(options.pg, {
         account,
         cache: options.cache ?? binaryCache(account),
         binDirectories: options.pgBin ?? [],
@@ -162,7 +161,7 @@ async function planned(
   };
   const url = (role: string, password: string, port: number): string =>
     `postgres://${role}:${password}@127.0.0.1:${String(port)}/${DATABASE}`;
-  const majors = options.pg ?? ['18'];
+  const majors = options.pg ?? [...binaries.keys()];
   const nodes = names.map((name, index): SandboxNode => {
     const found = binaries.get(majors[index % majors.length] ?? '');
     if (!found) throw new RepctlError('binary-missing', `${name}: no programs were found.`);

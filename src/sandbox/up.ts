@@ -8,6 +8,8 @@ import { PRODUCTS, productsTableSql } from '../products/schema.js';
 import { loadSeed } from '../products/seed.js';
 import { currentDirectory, findSandbox, forget, pointTo, rememberConfig } from './current.js';
 import type { NodeProcessState, Sandbox } from './model.js';
+import { lastLines } from './follow.js';
+import { programFailed } from './server.js';
 import { down, nodeState, toClusterConfig } from './sandbox.js';
 import { type Phase, type SandboxOptions, startSandbox } from './start.js';
 import { readState } from './state.js';
@@ -57,8 +59,9 @@ export async function upSandbox(request: UpRequest): Promise<UpResult> {
       await fill(sandbox, request, onPhase);
       await rememberConfig(sandbox);
     } catch (error) {
+      const explained = await explain(sandbox, error);
       await down(sandbox);
-      throw error;
+      throw explained;
     }
   } catch (error) {
     await forget(request.directory);
@@ -75,6 +78,16 @@ export async function upSandbox(request: UpRequest): Promise<UpResult> {
     phases,
     totalMs: Math.round(performance.now() - start),
   };
+}
+
+/** A server that ran out of space panics, and its client only sees the connection go: the log knows why. */
+async function explain(sandbox: Sandbox, error: unknown): Promise<unknown> {
+  for (const node of sandbox.nodes) {
+    const { lines } = await lastLines(node.logFile, 200).catch(() => ({ lines: [] }));
+    const text = lines.join('\n');
+    if (text.includes('No space left on device')) return programFailed('disk-full', 'postgres', node, text);
+  }
+  return error;
 }
 
 /** Products on the first node, then the cluster: copying tables is faster than replaying their rows. */

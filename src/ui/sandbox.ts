@@ -24,7 +24,7 @@ export function renderUp(up: UpView, style: Style): string {
   const products = up.products > 0 ? `, ${formatCount(up.products)} products` : '';
   const phases = up.phases.map(({ phase, ms }) => `${phase} ${formatDuration(ms)}`).join(', ');
   return [
-    `${c.green('✓')} ${what}: ${String(up.nodes.length)} nodes${products}, ready in ${c.bold(formatDuration(up.totalMs))} ${c.dim(`(${phases})`)}`,
+    `${c.green('✓')} ${what}: ${String(up.nodes.length)} ${up.nodes.length === 1 ? 'node' : 'nodes'}${products}, ready in ${c.bold(formatDuration(up.totalMs))} ${c.dim(`(${phases})`)}`,
     '',
     renderTable(
       [{ head: 'Node' }, { head: 'Role' }, { head: 'Version', align: 'right' }, { head: 'Address' }],

@@ -3,9 +3,8 @@ import { BaseCommand } from '../../cli/base-command.js';
 import { sandboxDir } from '../../cli/sandbox-flags.js';
 import { redact } from '../../config/redact.js';
 import { EXIT, RepctlError } from '../../errors.js';
-import { lastLines } from '../../sandbox/actions.js';
 import { requireSandbox } from '../../sandbox/current.js';
-import { followFile } from '../../sandbox/follow.js';
+import { followFile, lastLines } from '../../sandbox/follow.js';
 import { nodeOf } from '../../sandbox/sandbox.js';
 
 export default class SandboxLogs extends BaseCommand<typeof SandboxLogs> {
@@ -27,11 +26,10 @@ export default class SandboxLogs extends BaseCommand<typeof SandboxLogs> {
     const sandbox = await requireSandbox(this.flags.dir);
     const node = this.args.node;
     const file = nodeOf(sandbox, node).logFile;
-    const { lines, size } = await lastLines(sandbox, node, this.flags.lines);
+    const { lines, size } = await lastLines(file, this.flags.lines);
     this.show({ node, file, lines }, (result) => result.lines.join('\n'));
     if (this.flags.follow) {
-      const signal = AbortSignal.any([this.interruptible()]);
-      await followFile(file, size, (text) => process.stdout.write(redact(text)), signal);
+      await followFile(file, size, (text) => process.stdout.write(redact(text)), this.interruptible());
       this.exitWith(EXIT.interrupted);
     }
     return { node, file, lines };

@@ -14,7 +14,7 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
     '',
     'The everyday role is no superuser (on 15 it is: only a superuser may create subscriptions there). Passwords are random; sandbox env prints them.',
     '',
-    "A small TCP proxy stands in front of every link between nodes and of every node's clients, so that isolate can cut them. It costs about 0.1 ms a round trip; --no-proxy does without.",
+    "A small TCP proxy stands in front of every link between nodes and of every node's clients, so that isolate can cut them. It costs about 0.03 ms a round trip and 15 % of the time of bulk transfers; --no-proxy does without.",
   ].join('\n');
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
@@ -25,12 +25,11 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
   static override flags = {
     nodes: Flags.integer({ summary: 'How many servers.', default: 4, min: 1, max: 26 }),
     pg: Flags.string({
-      summary: 'Major versions (15 to 18), dealt out in turn. Others than 18 are fetched once with npm.',
+      summary: 'Major versions (15 to 18), dealt out in turn. Default 18; others are fetched once with npm.',
       helpValue: 'MAJOR,…',
-      default: '18',
     }),
     'pg-bin': Flags.string({
-      summary: 'Directory of postgres, initdb and pg_ctl to use for its major; may be given more than once.',
+      summary: 'Directory of postgres, initdb and pg_ctl, used for their major; may be given more than once.',
       helpValue: 'DIR',
       multiple: true,
       multipleNonGreedy: true,
@@ -57,7 +56,6 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
     const result = await upSandbox({
       directory: await sandboxDirectory(flags.dir),
       nodes: flags.nodes,
-      pg: flags.pg.split(',').map((major) => major.trim()),
       pgBin: flags['pg-bin'] ?? [],
       proxy: flags.proxy,
       twins: flags.twins,
@@ -71,6 +69,7 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
       onPhase: (phase, ms) => {
         this.say(c.dim(`  ${phase.padEnd(9)} ${formatDuration(ms)}`));
       },
+      ...(flags.pg === undefined ? {} : { pg: flags.pg.split(',').map((major) => major.trim()) }),
       ...(flags['base-port'] === undefined ? {} : { basePort: flags['base-port'] }),
     });
     return this.show(result, renderUp);
