@@ -24,6 +24,13 @@ beforeAll(async () => {
   await two.simple(`create subscription s connection '${url}' publication p`);
   await one.simple('insert into t values (1)');
   await until(1);
+  // The first copy has a connection of its own, which ends some time after the row is there.
+  const link = async () =>
+    (await proxyStatus(servers.sandbox)).find((route) => route.from === 'n2' && route.to === 'n1');
+  await vi.waitUntil(async () => (await senders()) === 1 && (await link())?.connections === 1, {
+    timeout: 20_000,
+    interval: 20,
+  });
 });
 afterAll(() => servers.down());
 
