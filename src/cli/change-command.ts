@@ -20,6 +20,8 @@ export interface ChangeResult {
   readonly title: string;
   readonly status: 'planned' | 'done' | 'nothing-to-do';
   readonly notes: readonly string[];
+  /** The figures behind the notes: what is at risk, for a failover. */
+  readonly data: Readonly<Record<string, unknown>>;
   /** With --dry-run the steps to come, else those that ran. */
   readonly steps: readonly (PlanView['steps'][number] | StepReport)[];
   readonly totalMs: number;
@@ -81,7 +83,7 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   ): Promise<ChangeResult> {
     const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
     const view = planView(plan);
-    const base = { operation: plan.operation, title: plan.title, notes: plan.notes };
+    const base = { operation: plan.operation, title: plan.title, notes: plan.notes, data: plan.data ?? {} };
     if (dryRun) {
       const steps = view.steps;
       return this.show(

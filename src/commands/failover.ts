@@ -1,5 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
+import { lastSeen } from '../cluster/last-seen.js';
+import { stateDir } from '../config/paths.js';
 import { planFailover } from '../operations/failover.js';
 
 export default class Failover extends ChangeCommand<typeof Failover> {
@@ -26,6 +28,7 @@ transaction. Interrupted at any point, the same command finishes the work.`;
       target: this.args.node,
       leaderIsDead: this.flags['leader-is-dead'],
       acceptMinority: this.flags['accept-minority'],
+      lastSeen: lastSeen(stateDir(), config.cluster),
     };
     return this.change({
       fleet: this.fleet(config),

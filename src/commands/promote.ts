@@ -1,5 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
+import { lastSeen } from '../cluster/last-seen.js';
+import { stateDir } from '../config/paths.js';
 import { planPromote } from '../operations/promote.js';
 
 export default class Promote extends ChangeCommand<typeof Promote> {
@@ -22,6 +24,7 @@ export default class Promote extends ChangeCommand<typeof Promote> {
       target: this.args.node,
       leaderIsDead: this.flags['leader-is-dead'],
       acceptMinority: this.flags['accept-minority'],
+      lastSeen: lastSeen(stateDir(), config.cluster),
     };
     return this.change({
       fleet: this.fleet(config),

@@ -3,7 +3,9 @@ import { BaseCommand } from '../cli/base-command.js';
 import { parseDuration } from '../cli/duration.js';
 import { repeat } from '../cli/repeat.js';
 import { type Analysis, analyse } from '../cluster/analyse.js';
+import { noteLeader } from '../cluster/last-seen.js';
 import { observe } from '../cluster/observe.js';
+import { stateDir } from '../config/paths.js';
 import { EXIT, RepctlError } from '../errors.js';
 import { styleFor } from '../cli/terminal.js';
 import { renderStatus } from '../ui/status.js';
@@ -30,7 +32,11 @@ export default class Status extends BaseCommand<typeof Status> {
   async run(): Promise<Analysis | undefined> {
     const config = this.cluster();
     const fleet = this.fleet(config);
-    const look = async () => analyse(await observe(fleet, { pending: true }), config);
+    const look = async () => {
+      const snapshot = await observe(fleet, { pending: true });
+      noteLeader(stateDir(), snapshot);
+      return analyse(snapshot, config);
+    };
     if (this.flags.watch) {
       if (this.jsonEnabled()) throw new RepctlError('usage', '--watch and --json do not go together.');
       const interval = parseDuration(this.flags.interval, '--interval');

@@ -1,6 +1,7 @@
 /** `failover`: the leader is gone; the most advanced replica takes over and the others follow it. */
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.js';
+import type { SeenLeader } from '../cluster/last-seen.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { type Lsn, ZERO_LSN, compareLsn, lsnDistance, maxLsn } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
@@ -26,13 +27,7 @@ export interface FailoverRequest {
   /** Go on although fewer than half of the nodes answer. */
   readonly acceptMinority: boolean;
   /** The last position of the leader that anybody noted down, if any. */
-  readonly lastSeen?: LastSeen | undefined;
-}
-
-export interface LastSeen {
-  readonly lsn: Lsn;
-  /** RFC 3339. */
-  readonly at: string;
+  readonly lastSeen?: SeenLeader | undefined;
 }
 
 const OPERATION = 'failover';
@@ -65,8 +60,10 @@ export function planFailover(
   const siblings = facts.reachable.filter((node) => node.name !== chosen.name);
   const next = epoch.epoch + 1;
   const tail = tailSteps(facts, { leader: chosen, from: epoch, epoch: next, siblings, forkPoint });
+  const risk = riskOf(facts, epoch, forkPoint, request.lastSeen);
   return planned({
     operation: OPERATION,
+    data: { risk },
     title: `Fail over from ${epoch.leader} to ${chosen.name} (epoch ${String(next)})`,
     notes: [
       `${chosen.name} has applied ${forkPoint}: ${
@@ -74,7 +71,7 @@ export function planFailover(
           ? `the most advanced of ${candidates.map((node) => node.name).join(', ')}`
           : 'the only candidate'
       }`,
-      riskNote(facts, epoch, forkPoint, request.lastSeen),
+      riskNote(risk),
       ...tail.notes,
       ...absentNotes(facts, epoch.leader),
     ],
@@ -239,21 +236,38 @@ function hearsLeader(node: ReachableNode, epoch: Epoch): boolean {
 }
 
 /** What may be lost, as exactly as anybody can know while the leader is gone. */
-function riskNote(facts: Facts, epoch: Epoch, forkPoint: Lsn, lastSeen: LastSeen | undefined): string {
-  const received = facts.reachable
+export interface Risk {
+  readonly leader: string;
+  /** What the new leader has of the former one's WAL. */
+  readonly forkPoint: Lsn;
+  /** The furthest position of the former leader that a replica received or a repctl command saw. */
+  readonly lastKnownLsn: Lsn;
+  /** When a command saw it, RFC 3339; null when none did in this epoch. */
+  readonly seenAt: string | null;
+  /** WAL between the two; not all of it need be writes, and more may have come after it. */
+  readonly knownBytes: number;
+}
+
+function riskOf(facts: Facts, epoch: Epoch, forkPoint: Lsn, seen: SeenLeader | undefined): Risk {
+  const note = seen?.epoch === epoch.epoch && seen.leader === epoch.leader ? seen : undefined;
+  const lastKnownLsn = facts.reachable
     .map((node) => subscriptionOf(node, epoch.epoch))
-    .flatMap((subscription) => [
-      subscription?.receivedLsn,
-      subscription?.latestEndLsn,
-      subscription?.appliedLsn,
-    ])
+    .flatMap((one) => [one?.receivedLsn, one?.latestEndLsn, one?.appliedLsn, note?.lsn])
     .filter((lsn) => lsn != null)
-    .reduce<Lsn>((best, lsn) => maxLsn(best, lsn), lastSeen?.lsn ?? forkPoint);
-  const bytes = Math.max(0, lsnDistance(forkPoint, received));
-  const seen = lastSeen === undefined ? '' : `; its position was last noted ${lastSeen.at}`;
-  return bytes === 0
-    ? `at risk: what ${epoch.leader} acknowledged after ${forkPoint} and never sent; nothing of that kind is known${seen}`
-    : `at risk: at least ${String(bytes)} bytes of WAL that ${epoch.leader} had written after ${forkPoint}${seen}`;
+    .reduce<Lsn>((best, lsn) => maxLsn(best, lsn), forkPoint);
+  return {
+    leader: epoch.leader,
+    forkPoint,
+    lastKnownLsn,
+    seenAt: note?.at ?? null,
+    knownBytes: lsnDistance(forkPoint, lastKnownLsn),
+  };
+}
+
+function riskNote({ leader, forkPoint, lastKnownLsn, seenAt, knownBytes }: Risk): string {
+  const what = `at risk: writes that ${leader} acknowledged after ${forkPoint} and had not sent yet; how many only ${leader} knows`;
+  if (knownBytes === 0) return what;
+  return `${what} (its WAL was seen at ${lastKnownLsn}${seenAt === null ? '' : ` at ${seenAt}`}, ${String(knownBytes)} bytes further)`;
 }
 
 /** Who is not there now and what to do about it later. */

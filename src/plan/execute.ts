@@ -1,5 +1,5 @@
 /** The one executor: runs the steps of a plan in order, journals each, stops between steps when asked to. */
-import { EXIT, RepctlError, messageOf } from '../errors.js';
+import { EXIT, type ExitCode, RepctlError, messageOf } from '../errors.js';
 import type { Journal } from './journal.js';
 import type { Plan, Step } from './plan.js';
 
@@ -140,11 +140,18 @@ function stepFailed(plan: Plan, step: Step, finished: readonly FinishedStep[], e
   const untouched = inner?.exit === EXIT.refused && finished.length === 0;
   const rest = `${String(finished.length)} of ${String(plan.steps.length)} steps are done; the same command goes on from there.`;
   return new RepctlError(inner?.code ?? 'bug', `${step.title} failed: ${messageOf(error)}`, {
-    exit: inner === undefined ? EXIT.bug : untouched ? EXIT.refused : EXIT.incomplete,
+    exit: exitOf(inner, untouched),
     hint: [inner?.hint, untouched ? 'Nothing was changed.' : rest]
       .filter((line) => line !== undefined)
       .join('\n'),
     details: { ...inner?.details, step: step.id, done: finished.map((one) => one.id) },
     cause: error,
   });
+}
+
+/** What a step ran into decides the exit status; only a difference between nodes outranks "incomplete". */
+function exitOf(inner: RepctlError | undefined, untouched: boolean): ExitCode {
+  if (inner === undefined) return EXIT.bug;
+  if (inner.exit === EXIT.diverged) return EXIT.diverged;
+  return untouched ? EXIT.refused : EXIT.incomplete;
 }

@@ -27,6 +27,8 @@ export interface Plan<Action extends { readonly kind: string } = { readonly kind
   readonly title: string;
   /** What the operator should know before saying yes: method and why, cost, what is at risk. */
   readonly notes: readonly string[];
+  /** The figures behind the notes, for --json. */
+  readonly data?: Readonly<Record<string, unknown>>;
   readonly steps: readonly Step<Action>[];
 }
 

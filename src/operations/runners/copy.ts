@@ -120,7 +120,7 @@ const notEqual = (action: AttachEqual, different: readonly TableEquality[]): Rep
       .join(', ')}.`,
     {
       exit: EXIT.diverged,
-      hint: `Empty the tables on ${action.node} and run the same command again: they are then copied.`,
+      hint: `repctl node remove ${action.node} lifts its fence; correct or empty its tables, then add it again (empty tables are copied).`,
       details: { tables: different.map(({ table, reason }) => ({ ...table, reason })) },
     },
   );

@@ -7,6 +7,7 @@ import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { ident } from '../../postgres/quote.js';
 import { dropMetadataSql } from '../../replication/metadata.js';
 import { dropPublicationSql } from '../../replication/publications.js';
+import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
 import { dropSlot, dropStandbyBaseSql } from '../../replication/slots.js';
 import { dropSubscriptionSql } from '../../replication/subscriptions.js';
 import type { DropSlots, Unpublish, Unsubscribe } from '../actions.js';
@@ -87,8 +88,12 @@ export async function dropSlots(context: RunnerContext, action: DropSlots): Prom
 export async function unpublish(context: RunnerContext, action: Unpublish): Promise<StepResult> {
   const node = await look(context, action.node);
   const session = await context.fleet.session(action.node);
+  // From here on the node gives out ids of its own, and a replica's sequences stand where they began.
+  const used = await highestInUse(session, await readSequences(session, node.tables));
+  const { sql: sequences } = setPastSql(used, 0);
   await session.transaction(async () => {
     await session.simple(`set local lock_timeout = '3s'`);
+    for (const sql of sequences) await session.simple(sql);
     if (node.tables.length > 0) {
       for (const table of await session.query<FencedTable>(fencedTablesSql(node.tables)))
         await session.simple(dropFenceSql(table));

@@ -1,0 +1,192 @@
+/** Whom a failover promotes, what it refuses, and what it says is at risk. */
+import { describe, expect, it } from 'vitest';
+import type { ReachableNode, Snapshot } from '../../../src/cluster/model.js';
+import type { ClusterConfig } from '../../../src/config/schema.js';
+import { planCreate } from '../../../src/operations/create.js';
+import { type FailoverRequest, planFailover } from '../../../src/operations/failover.js';
+import { planPromote } from '../../../src/operations/promote.js';
+import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
+
+const config: ClusterConfig = {
+  cluster: 'shop',
+  tables: ['products'],
+  nodes: ['n1', 'n2', 'n3', 'n4'].map((name) => ({
+    name,
+    url: `postgres://${name}/shop`,
+    priority: name === 'n4' ? 200 : 100,
+  })),
+  sequenceGap: 1000,
+  connectTimeoutMs: 1000,
+  statementTimeoutMs: 1000,
+  drainTimeoutMs: 1000,
+  source: 'test',
+};
+const request: FailoverRequest = { leaderIsDead: false, acceptMinority: false };
+
+function healthy(): Snapshot {
+  const bare: Snapshot = {
+    cluster: 'shop',
+    takenAt: '2026-01-01T00:00:00.000Z',
+    nodes: config.nodes.map(({ name }, index) => bareNode(name, index)),
+  };
+  const planned = planCreate(bare, config, {
+    tables: [{ schema: 'public', name: 'products' }],
+    products: true,
+    prefilled: [],
+  });
+  if (planned.kind === 'refused') throw new Error('create was refused');
+  return planned.plan.steps.reduce((state, step) => simulate(state, step.action), bare);
+}
+
+const edit = (snapshot: Snapshot, name: string, how: (node: ReachableNode) => ReachableNode): Snapshot => ({
+  ...snapshot,
+  nodes: snapshot.nodes.map((node) => (node.name === name && node.reachable ? how(node) : node)),
+});
+
+const withoutLeader = (): Snapshot => unreachable(healthy(), 'n1');
+
+const promoted = (snapshot: Snapshot, over: Partial<FailoverRequest> = {}): string => {
+  const planned = planFailover(snapshot, config, { ...request, ...over });
+  if (planned.kind === 'refused') return planned.refusal.findings.map((finding) => finding.code).join(',');
+  return planned.plan.steps.find((step) => step.action.kind === 'promote')?.node ?? 'nobody';
+};
+
+describe('failover: the candidate', () => {
+  it('is the furthest; among equals the one of higher priority, then the first', () => {
+    expect(promoted(withoutLeader())).toBe('n4');
+    expect(promoted(unreachable(withoutLeader(), 'n4'), { acceptMinority: true })).toBe('n2');
+    expect(promoted(advanced(withoutLeader(), 'n3', 1))).toBe('n3');
+  });
+
+  it('never is a replica that is copying, of unknown position, or of another epoch', () => {
+    const ahead = advanced(withoutLeader(), 'n3', 100);
+    const sub = (
+      how: (one: ReachableNode['subscriptions'][number]) => ReachableNode['subscriptions'][number],
+    ) => promoted(edit(ahead, 'n3', (node) => ({ ...node, subscriptions: node.subscriptions.map(how) })));
+    expect(sub((one) => ({ ...one, appliedLsn: null }))).toBe('n4');
+    expect(
+      sub((one) => ({ ...one, tables: one.tables.map((table) => ({ ...table, state: 'd' as const })) })),
+    ).toBe('n4');
+    expect(promoted(edit(ahead, 'n3', (node) => ({ ...node, epochs: [] })))).toBe('n4');
+  });
+
+  it('may be named, unless it is behind', () => {
+    expect(promoted(withoutLeader(), { target: 'n2' })).toBe('n2');
+    expect(promoted(advanced(withoutLeader(), 'n3', 8), { target: 'n2' })).toBe('candidate-behind');
+    expect(promoted(unreachable(withoutLeader(), 'n2'), { target: 'n2', acceptMinority: true })).toBe(
+      'not-a-candidate',
+    );
+  });
+});
+
+describe('failover: refusals', () => {
+  const hearing = (seconds: number): Snapshot =>
+    edit(withoutLeader(), 'n2', (node) => ({
+      ...node,
+      serverTime: '2026-01-01T00:10:00.000Z',
+      subscriptions: node.subscriptions.map((one) => ({
+        ...one,
+        lastMessageAt: new Date(Date.parse('2026-01-01T00:10:00.000Z') - seconds * 1000).toISOString(),
+      })),
+    }));
+
+  it.each<[string, Snapshot, Partial<FailoverRequest>, string]>([
+    ['the leader answers', healthy(), {}, 'leader-alive'],
+    ['a name nobody has', withoutLeader(), { target: 'n9' }, 'unknown-node'],
+    ['the leader itself', withoutLeader(), { target: 'n1' }, 'target-is-leader'],
+    ['no majority', unreachable(unreachable(withoutLeader(), 'n2'), 'n3'), {}, 'no-majority'],
+    [
+      'no majority, accepted',
+      unreachable(unreachable(withoutLeader(), 'n2'), 'n3'),
+      { acceptMinority: true },
+      'n4',
+    ],
+    ['a replica heard the leader a second ago', hearing(1), {}, 'leader-heard'],
+    ['the same, but the operator knows better', hearing(1), { leaderIsDead: true }, 'n4'],
+    ['a worker whose last message is old', hearing(45), {}, 'n4'],
+    ['nobody knows an epoch', { ...healthy(), nodes: [bareNode('n1', 1)] }, {}, 'not-created'],
+    [
+      'nobody is a candidate',
+      ['n2', 'n3', 'n4'].reduce(
+        (state, name) => edit(state, name, (node) => ({ ...node, subscriptions: [] })),
+        withoutLeader(),
+      ),
+      {},
+      'no-candidate',
+    ],
+  ])('%s', (_, snapshot, over, expected) => {
+    expect(promoted(snapshot, over)).toBe(expected);
+  });
+
+  it('every refusal names what to type next', () => {
+    const planned = planFailover(healthy(), config, request);
+    expect(
+      planned.kind === 'refused' && planned.refusal.findings.every((finding) => finding.fix !== undefined),
+    ).toBe(true);
+  });
+
+  it('promote says that a living leader is not replaced yet', () => {
+    const planned = planPromote(healthy(), config, { ...request, target: 'n2' });
+    expect(planned.kind === 'refused' && planned.refusal.findings[0]?.message).toContain(
+      'switchover to n2 comes with the next release',
+    );
+    const same = planPromote(healthy(), config, { ...request, target: 'n1' });
+    expect(same.kind === 'refused' && same.refusal.findings[0]?.code).toBe('is-leader');
+  });
+});
+
+describe('failover: siblings', () => {
+  const notes = (snapshot: Snapshot): string => {
+    const planned = planFailover(snapshot, config, { ...request, acceptMinority: true });
+    return planned.kind === 'plan' ? planned.plan.notes.join('\n') : 'refused';
+  };
+
+  it.each<[string, Snapshot, RegExp]>([
+    ['down now', unreachable(withoutLeader(), 'n3'), /n3 does not answer; when it is back: repctl rewire n3/],
+    [
+      'slot lost',
+      edit(withoutLeader(), 'n4', (node) => ({
+        ...node,
+        slots: node.slots.map((slot) => (slot.name === 'repctl_n3' ? { ...slot, walStatus: 'lost' } : slot)),
+      })),
+      /n3 stays detached: slot repctl_n3 on n4 is invalidated/,
+    ],
+    [
+      'slot missing',
+      edit(withoutLeader(), 'n4', (node) => ({
+        ...node,
+        slots: node.slots.filter((slot) => slot.name !== 'repctl_n3'),
+      })),
+      /n3 stays detached: n4 has no slot repctl_n3/,
+    ],
+    [
+      'slot begins after what the sibling has',
+      edit(withoutLeader(), 'n4', (node) => ({
+        ...node,
+        standbyBases: node.standbyBases.map((base) => ({ ...base, baseLsn: '0/FFFF' })),
+      })),
+      /begins after 0\/FFFF/,
+    ],
+    [
+      'slot of another epoch',
+      edit(withoutLeader(), 'n4', (node) => ({
+        ...node,
+        standbyBases: node.standbyBases.map((base) => ({ ...base, epoch: 0 })),
+      })),
+      /not known to be complete in epoch 1/,
+    ],
+  ])('%s', (_, snapshot, expected) => {
+    expect(notes(snapshot)).toMatch(expected);
+  });
+
+  it('says how far the leader had been seen', () => {
+    const seen = { epoch: 1, leader: 'n1', lsn: '0/FFFFF', at: '2026-01-01T00:00:00.000Z' };
+    const planned = planFailover(withoutLeader(), config, { ...request, lastSeen: seen });
+    expect(planned.kind === 'plan' && planned.plan.data?.['risk']).toMatchObject({
+      lastKnownLsn: '0/FFFFF',
+      seenAt: seen.at,
+    });
+    const old = planFailover(withoutLeader(), config, { ...request, lastSeen: { ...seen, epoch: 0 } });
+    expect(old.kind === 'plan' && old.plan.data?.['risk']).toMatchObject({ seenAt: null, knownBytes: 0 });
+  });
+});
