@@ -28,6 +28,15 @@ export function isConnectionLoss(error: unknown): boolean {
   return error instanceof RepctlError && ['node-unreachable', 'connection-lost'].includes(error.code);
 }
 
+/** What to do about a TLS connection that did not come about; undefined for any other error. */
+function tlsHint(message: string, code: unknown): string | undefined {
+  if (message.includes('does not support SSL'))
+    return 'Turn ssl on there, or accept plain text: add ?sslmode=disable to the URL of this node.';
+  if (typeof code !== 'string' || !/CERT|^ERR_(?:TLS|SSL)|UNABLE_TO_(?:GET|VERIFY)/u.test(code))
+    return undefined;
+  return 'Name the authority: sslrootcert=FILE in the URL or PGSSLROOTCERT; or encrypt unverified: sslmode=require.';
+}
+
 /** PostgreSQL's own words plus DETAIL, on one line each; never the statement. */
 function serverMessage(error: pg.DatabaseError): string {
   return error.detail ? `${error.message} (${error.detail})` : error.message;
@@ -43,6 +52,15 @@ export function translateError(error: unknown, context: ErrorContext): RepctlErr
   if (state === undefined) {
     const code = (error as { code?: unknown } | null)?.code;
     const lost = context.phase === 'query';
+    const tls = tlsHint(messageOf(error), code);
+    if (tls !== undefined && !lost) {
+      return new RepctlError('tls-failed', `${node}${where}: no secure connection: ${messageOf(error)}`, {
+        exit: EXIT.unreachable,
+        details,
+        hint: tls,
+        cause: error,
+      });
+    }
     return new RepctlError(
       lost ? 'connection-lost' : 'node-unreachable',
       lost
