@@ -92,9 +92,13 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return openJournal(stateDir(), config.cluster);
   }
 
-  /** Aborted by the first Ctrl-C once interruptible() was called; otherwise Ctrl-C ends the process (130). */
-  protected interruptible(): AbortSignal {
+  /**
+   * Aborted by the first Ctrl-C once interruptible() was called; otherwise Ctrl-C ends the process (130).
+   * `notice` is what the first Ctrl-C says.
+   */
+  protected interruptible(notice = 'Stopping after this step. Ctrl-C again stops at once.'): AbortSignal {
     this.steps = true;
+    this.notice = notice;
     // A reader that goes away (`| head`) must not end an operation halfway: it goes on unheard.
     process.stdout.removeAllListeners('error').on('error', () => undefined);
     return this.interrupt.signal;
@@ -160,11 +164,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   private originSaid = false;
   private steps = false;
+  private notice = '';
 
   private readonly onSigint = (): void => {
     if (!this.steps) this.leave();
     this.interrupt.abort();
-    this.say('Stopping after this step. Ctrl-C again stops at once.', true);
+    if (this.notice !== '') this.say(this.notice, true);
     process.once('SIGINT', () => {
       this.leave();
     });

@@ -14,6 +14,7 @@ import {
 import type { Limits } from './limits.js';
 import type { NodeSnapshot, NodeState, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
 import { subscriptionEpoch } from './names.js';
+import { round } from './words.js';
 
 /** What `status` shows of a node; also the shape of its --json. */
 export interface NodeReport {
@@ -41,56 +42,41 @@ export interface NodeReport {
 /** The state of one node; the findings say why. */
 export function reportOf(snapshot: Snapshot, node: NodeSnapshot, limits: Limits): NodeReport {
   const current = currentEpoch(snapshot);
-  const role = current?.leader === node.name ? 'leader' : 'replica';
-  if (!node.reachable) {
-    return {
-      name: node.name,
-      role,
-      state: 'unreachable',
-      upstream: null,
-      appliedLsn: null,
-      behindBytes: null,
-      behindMs: null,
-      lastMessageMs: null,
-      epoch: null,
-      fenced: null,
-      tablesReady: null,
-      tablesTotal: null,
-      version: null,
-      roundTripMs: null,
-    };
-  }
-  const common = {
+  const blank: NodeReport = {
     name: node.name,
-    role,
+    role: current?.leader === node.name ? 'leader' : 'replica',
+    state: 'unreachable',
+    upstream: null,
+    appliedLsn: null,
+    behindBytes: null,
+    behindMs: null,
+    lastMessageMs: null,
+    epoch: null,
+    fenced: null,
+    tablesReady: null,
+    tablesTotal: null,
+    version: null,
+    roundTripMs: null,
+  };
+  if (!node.reachable) return blank;
+  const answered: NodeReport = {
+    ...blank,
     epoch: node.epochs.length === 0 ? null : epochOf(node),
     fenced: fenced(node),
     version: node.version,
-    roundTripMs: node.roundTripMs,
-  } as const;
+    roundTripMs: round(node.roundTripMs),
+  };
+  if (answered.role === 'leader') return { ...answered, state: 'leading', appliedLsn: node.flushLsn };
+  if (isStaleLeader(snapshot, node)) return { ...answered, state: 'stale', appliedLsn: node.flushLsn };
   const subscription = ownSubscription(node);
-  const upstream = subscription ? upstreamOf(snapshot, subscription) : null;
-  if (role === 'leader' || isStaleLeader(snapshot, node)) {
-    return {
-      ...common,
-      state: role === 'leader' ? 'leading' : 'stale',
-      upstream: null,
-      appliedLsn: node.flushLsn,
-      behindBytes: null,
-      behindMs: null,
-      lastMessageMs: null,
-      tablesReady: null,
-      tablesTotal: null,
-    };
-  }
   const distance = distanceOf(snapshot, node, subscription);
   const leader = reachableLeader(snapshot);
   const cut = leader !== undefined && !isFed(leader, node.name);
   return {
-    ...common,
+    ...answered,
     ...distance,
     state: replicaState(node, subscription, { epoch: current?.epoch ?? 0, cut, distance, limits }),
-    upstream,
+    upstream: subscription ? upstreamOf(snapshot, subscription) : null,
     lastMessageMs: lastMessageMs(node, subscription),
     tablesReady: subscription?.tables.filter((table) => table.state === 'r').length ?? null,
     tablesTotal: subscription?.tables.length ?? null,
@@ -131,7 +117,7 @@ function distanceOf(
   if (slot?.pendingTransactions === 0) return { appliedLsn, behindBytes, behindMs: 0 };
   const since = slot?.pendingSince ?? null;
   const waiting = since === null ? null : Math.max(0, Date.parse(leader.serverTime) - Date.parse(since));
-  return { appliedLsn, behindBytes, behindMs: waiting ?? estimate };
+  return { appliedLsn, behindBytes, behindMs: waiting ?? (estimate === null ? null : round(estimate)) };
 }
 
 /** Both instants are the replica's own clock, so clocks that differ do no harm. */

@@ -50,7 +50,7 @@ export default class Lag extends BaseCommand<typeof Lag> {
       return report;
     }
     if (this.jsonEnabled()) throw new RepctlError('usage', '--watch and --json do not go together.');
-    const signal = this.interruptible();
+    const signal = this.interruptible('');
     const history = new Map<string, (number | null)[]>();
     await repeat(process.stdout, parseDuration(flags.interval, '--interval'), signal, async () => {
       const report = await measureLag(fleet, { limits, samples, signal });

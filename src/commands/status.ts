@@ -41,7 +41,7 @@ export default class Status extends BaseCommand<typeof Status> {
       if (this.jsonEnabled()) throw new RepctlError('usage', '--watch and --json do not go together.');
       const interval = parseDuration(this.flags.interval, '--interval');
       const style = () => styleFor(process.stdout, this.flags['no-color']);
-      await repeat(process.stdout, interval, this.interruptible(), async () =>
+      await repeat(process.stdout, interval, this.interruptible(''), async () =>
         renderStatus(await look(), style()),
       );
       this.exitWith(EXIT.interrupted);
