@@ -12,6 +12,7 @@ import { EXIT, type ExitCode } from '../errors.js';
 import { type Journal, openJournal } from '../plan/journal.js';
 import type { Trace } from '../postgres/session.js';
 import type { Style } from '../ui/color.js';
+import { assertDirectHost } from '../config/connection.js';
 import { parseDuration } from './duration.js';
 import { toRepctlError } from './failure.js';
 import { failureJson, reportFailure } from './report.js';
@@ -21,6 +22,9 @@ export type BaseFlags<T extends typeof Command> = Interfaces.InferredFlags<
   (typeof BaseCommand)['baseFlags'] & T['flags']
 >;
 export type BaseArgs<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
+
+/** Plain reads and writes, and the command that reports pooled hosts. */
+const WORKS_POOLED = /^(?:product:|sql$|doctor$)/u;
 
 export abstract class BaseCommand<T extends typeof Command> extends Command {
   static override enableJsonFlag = true;
@@ -81,8 +85,9 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     };
   }
 
-  /** Sessions to the nodes, closed when the command ends. */
+  /** Sessions to the nodes, closed when the command ends. Refuses pooled hosts (exit 6) where they cannot serve. */
   protected fleet(config: ClusterConfig, applicationName = 'repctl'): Fleet {
+    if (!WORKS_POOLED.test(this.id ?? '')) config.nodes.forEach(assertDirectHost);
     const fleet = openFleet(config, { trace: this.tracer(), applicationName });
     this.fleets.push(fleet);
     return fleet;

@@ -88,6 +88,50 @@ describe('usage errors: exit 2, in text and with --json', () => {
   });
 });
 
+describe('a pooled host', () => {
+  const env = { REPCTL_URL_N1: 'postgres://u:p@ep-x-pooler.invalid/d' };
+
+  it.each([['status'], ['cluster create --dry-run'], ['failover'], ['slot list'], ['check']])(
+    'is refused by %s',
+    async (line) => {
+      const { code, stderr } = await run(line.split(' '), env);
+      expect(code).toBe(6);
+      expect(stderr).toMatch(/n1 is reached through a connection pooler\. \(pooled-host\)/);
+    },
+  );
+
+  it('is a finding of doctor', async () => {
+    const { stdout } = await run(['doctor', '--json'], env);
+    expect(stdout).toMatch(/"code": "pooled-host"/);
+  });
+});
+
+describe('disk full while writing state', () => {
+  it('says so (exit 7), changes nothing, and leaves the file of before', async () => {
+    if (process.getuid?.() !== 0) return;
+    const full = path.join(home, 'full');
+    const tiny = await shell(`mkdir "${full}" && mount -t tmpfs -o size=8k tmpfs "${full}"`);
+    // Not permitted in every container.
+    if (tiny.code !== 0) return;
+    try {
+      await shell(
+        `echo old > "${full}/repctl.yaml"; head -c 100000 /dev/zero > "${full}/filler" 2>/dev/null`,
+      );
+      const { code, stderr } = await run([
+        ...['init', '--cluster', 'c', '--node', 'n1=postgres://u@h/d', '--skip-test', '--overwrite'],
+        ...['-o', path.join(full, 'repctl.yaml')],
+      ]);
+      expect(stderr).toMatch(/^✗ .*ENOSPC.*\(file-unwritable\)/u);
+      expect(code).toBe(7);
+      expect((await shell(`cat "${full}/repctl.yaml"; ls "${full}"`)).stdout).toBe(
+        'old\nfiller\nrepctl.yaml\n',
+      );
+    } finally {
+      await shell(`umount "${full}"`);
+    }
+  });
+});
+
 describe('help', () => {
   it.each([
     [['--help'], /TOPICS/],
