@@ -27,6 +27,16 @@ export interface SessionOptions {
   trace?: ((trace: Trace) => void) | undefined;
 }
 
+/** What one statement answered. */
+export interface StatementResult {
+  /** `SELECT`, `UPDATE`, `CREATE TABLE` and so on. */
+  readonly command: string;
+  /** Rows returned or changed; null where that means nothing. */
+  readonly count: number | null;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly unknown[])[];
+}
+
 export interface Session {
   readonly node: string;
   /** False once the connection is known to be lost or closed. */
@@ -37,6 +47,8 @@ export interface Session {
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
   /** One or more statements without parameters (simple protocol); the rows of the last one. */
   simple<Row = Record<string, unknown>>(sql: string): Promise<Row[]>;
+  /** One or more statements of unknown kind (simple protocol): what each of them answered, rows as arrays. */
+  results(sql: string): Promise<StatementResult[]>;
   /** Runs `body` between begin and commit; rolls back and rethrows when it throws. */
   transaction<T>(body: () => Promise<T>, mode?: string): Promise<T>;
   close(): Promise<void>;
@@ -114,27 +126,34 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   });
   // One statement at a time: steps that run in parallel may share a node's session.
   let last: Promise<unknown> = Promise.resolve();
-  const run = <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
-    const next = last.then(() => runNow<Row>(sql, params));
+  const inTurn = <T>(body: () => Promise<T>): Promise<T> => {
+    const next = last.then(body);
     last = next.catch(() => undefined);
     return next;
   };
-  const runNow = async <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> => {
+  const run = <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> =>
+    inTurn(async () => ((await send(sql, params)).at(-1)?.rows ?? []) as Row[]);
+  const send = async (
+    sql: string,
+    params?: readonly unknown[],
+    rowMode?: 'array',
+  ): Promise<pg.QueryResult[]> => {
     const start = performance.now();
     try {
       const result = (await client.query({
         text: sql,
         ...(params ? { values: [...params] } : {}),
-      })) as unknown as pg.QueryResult | pg.QueryResult[];
-      const final = Array.isArray(result) ? result.at(-1) : result;
+        ...(rowMode ? { rowMode } : {}),
+      } as pg.QueryConfig)) as unknown as pg.QueryResult | pg.QueryResult[];
+      const all = Array.isArray(result) ? result : [result];
       options.trace?.({
         node: options.node,
         sql,
         params,
         ms: performance.now() - start,
-        rows: final?.rows.length,
+        rows: all.at(-1)?.rows.length,
       });
-      return (final?.rows ?? []) as Row[];
+      return all;
     } catch (error) {
       const translated = translateError(error, { node: options.node, phase: 'query' });
       options.trace?.({
@@ -163,6 +182,15 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     query: run,
     simple: (sql) => run(sql),
+    results: (sql) =>
+      inTurn(async () =>
+        (await send(sql, undefined, 'array')).map((result) => ({
+          command: result.command,
+          count: result.rowCount,
+          columns: result.fields.map((field) => field.name),
+          rows: result.rows as unknown[][],
+        })),
+      ),
     async transaction(body, mode = '') {
       await run(`begin ${mode}`);
       try {

@@ -1,7 +1,9 @@
 /** Export: the whole table as one statement sees it, streamed by COPY: constant memory, one consistent snapshot. */
 import { Transform, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { to as copyTo } from 'pg-copy-streams';
+import { RepctlError } from '../errors.js';
 import { ident, qualified } from '../postgres/quote.js';
+import { abandon, copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
 import { exportList } from './output.js';
 import type { ProductColumn, ProductTable } from './table.js';
@@ -39,7 +41,6 @@ export async function exportProducts(
     progress?: ((bytes: number) => void) | undefined;
   },
 ): Promise<ExportResult> {
-  const { to: copyTo } = await import('pg-copy-streams');
   return session.transaction(async () => {
     await session.query('set local statement_timeout = 0');
     const source = session.client.query(copyTo(exportSql(table, request.columns, request.format)));
@@ -51,7 +52,10 @@ export async function exportProducts(
         done(null, chunk);
       },
     });
-    await pipeline(source, meter, request.output, { end: false });
+    await copyPipeline(session, [source, meter, request.output], { end: false }).catch((error: unknown) => {
+      if (!(error instanceof RepctlError)) abandon(session);
+      throw error;
+    });
     return { rows: source.rowCount, bytes };
   }, 'read only');
 }

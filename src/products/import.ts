@@ -3,10 +3,11 @@
  * transaction. Memory does not grow with the number of rows: what waits, waits in the server.
  */
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { from as copyFrom } from 'pg-copy-streams';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Lsn } from '../postgres/lsn.js';
 import { ident, qualified } from '../postgres/quote.js';
+import { copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLoss, sqlStateOf } from '../postgres/sqlstate.js';
 import { copyRow } from './copy-text.js';
@@ -130,10 +131,10 @@ async function stage(
   reject: RejectLine,
 ): Promise<RowReader> {
   const batches = readRecords(request.input, request.format);
-  const { value: opening = [], done } = await batches.next();
+  const begun = await batches.next();
+  const opening = begun.done === true ? [] : begun.value;
   const first = opening[0];
-  if (done === true || first === undefined)
-    throw new RepctlError('input-empty', 'The input is empty: nothing was imported.');
+  if (first === undefined) throw new RepctlError('input-empty', 'The input is empty: nothing was imported.');
   const reader = rowReader(table, request.format, first);
   const definitions = reader.columns.map((column) => `${ident(column.name)} text`);
   await session.query(
@@ -156,11 +157,10 @@ async function stage(
     }
     if (chunk !== '') yield chunk;
   };
-  const { from: copyFrom } = await import('pg-copy-streams');
-  await pipeline(
+  await copyPipeline(session, [
     Readable.from(rowsOf(), { highWaterMark: 2 }),
     session.client.query(copyFrom(`copy ${STAGE} from stdin`)),
-  );
+  ]);
   return reader;
 }
 

@@ -1,8 +1,8 @@
 /** Realistic products, the same for the same seed on every machine, and a fast way to load them. */
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 // Imported statically: in a bundle, import() of a CommonJS package gives its exports as `default` alone.
 import { from as copyFrom } from 'pg-copy-streams';
+import { copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
 import { qualified } from '../postgres/quote.js';
 import { copyRow } from './copy-text.js';
@@ -123,7 +123,7 @@ export async function loadSeed(session: Session, count: number, seed = 1): Promi
         `copy ${qualified(PRODUCTS)} (sku, name, description, price, currency, stock, attributes) from stdin`,
       ),
     );
-    await pipeline(Readable.from(seedCopyText(count, seed)), stream);
+    await copyPipeline(session, [Readable.from(seedCopyText(count, seed)), stream]);
     return stream.rowCount;
   });
 }
