@@ -1,7 +1,5 @@
 /** Realistic products, the same for the same seed on every machine, and a fast way to load them. */
 import { Readable } from 'node:stream';
-// Imported statically: in a bundle, import() of a CommonJS package gives its exports as `default` alone.
-import { from as copyFrom } from 'pg-copy-streams';
 import { copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
 import { qualified } from '../postgres/quote.js';

@@ -27,8 +27,10 @@ export async function askUntil(
   const failures = new Map<string, RepctlError>();
   const waiting = new Map<string, Promise<void>>();
   const queue = [...order];
+  let over = false;
   const start = (): void => {
-    const name = queue.shift();
+    // A late failure must not open sessions that nobody waits for and nobody closes.
+    const name = over ? undefined : queue.shift();
     if (name === undefined) return;
     const asking = ask(name)
       .then(
@@ -52,9 +54,10 @@ export async function askUntil(
     clearTimeout(timer);
     if (winner === 'hedge' || waiting.size === 0) start();
   }
+  over = true;
   // What still hangs must not become an unhandled rejection.
   for (const asking of waiting.values()) asking.catch(() => undefined);
-  return { views, failures };
+  return { views: [...views], failures: new Map(failures) };
 }
 
 export interface Leader {
