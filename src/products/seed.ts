@@ -1,4 +1,6 @@
 /** Realistic products, the same for the same seed on every machine, and a fast way to load them. */
+// Imported statically: in the bundle a dynamic import of this CommonJS package has no named exports.
+import { from as copyFrom } from 'pg-copy-streams';
 import { Readable } from 'node:stream';
 import { copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
