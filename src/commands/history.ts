@@ -1,6 +1,7 @@
+import { Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { observe } from '../cluster/observe.js';
-import { type History, historyOf } from '../replication/views.js';
+import { type History, historyOf, readEvents } from '../replication/views.js';
 import { renderHistory } from '../ui/history.js';
 
 export default class HistoryCommand extends BaseCommand<typeof HistoryCommand> {
@@ -12,8 +13,14 @@ export default class HistoryCommand extends BaseCommand<typeof HistoryCommand> {
     '<%= config.bin %> <%= command.id %> --json',
   ];
 
+  static override flags = {
+    limit: Flags.integer({ summary: 'How many events.', default: 20, min: 1, max: 10_000 }),
+  };
+
   async run(): Promise<History> {
-    const snapshot = await observe(this.fleet(this.cluster()));
-    return this.show(historyOf(snapshot), renderHistory);
+    const fleet = this.fleet(this.cluster());
+    const history = historyOf(await observe(fleet));
+    const events = await readEvents(await fleet.session(history.readFrom), this.flags.limit);
+    return this.show({ ...history, events }, renderHistory);
   }
 }

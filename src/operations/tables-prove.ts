@@ -15,7 +15,7 @@ import { EXIT, RepctlError } from '../errors.js';
 import type { StepResult } from '../plan/execute.js';
 import { literal, qualified } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
-import { PUBLICATION } from '../cluster/names.js';
+import { PROBE_KIND, PUBLICATION } from '../cluster/names.js';
 import { refreshSubscriptionSql } from '../replication/subscriptions.js';
 import { tableKey } from '../replication/publications.js';
 import type { RunnerContext } from './runners/context.js';
@@ -89,8 +89,14 @@ async function writtenSince(marker: Session, slot: string, action: AttachTable):
 /** A row that the replica must see: everything before it in the stream is then applied. */
 async function barrier(context: RunnerContext, session: Session, action: AttachTable): Promise<string> {
   const [row] = await session.query<{ id: string }>(
-    `insert into repctl.event (epoch, kind, node, operator, details) values ($1, 'barrier', $2, $3, $4) returning id`,
-    [action.epoch, action.node, context.operator, JSON.stringify({ table: tableKey(action.table) })],
+    `insert into repctl.event (epoch, kind, node, operator, details) values ($1, $2, $3, $4, $5) returning id`,
+    [
+      action.epoch,
+      PROBE_KIND,
+      action.node,
+      context.operator,
+      JSON.stringify({ table: tableKey(action.table) }),
+    ],
   );
   return row?.id ?? '';
 }

@@ -18,10 +18,11 @@ import type {
   TableName,
   TableSyncState,
 } from '../cluster/model.js';
-import { PUBLICATION, SCHEMA } from '../cluster/names.js';
+import { PROBE_KIND, PUBLICATION, SCHEMA } from '../cluster/names.js';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Lsn } from '../postgres/lsn.js';
 import { lsnDistance } from '../postgres/lsn.js';
+import type { Session } from '../postgres/session.js';
 import { compareTables, tableKey } from './publications.js';
 
 export interface Unseen {
@@ -363,6 +364,17 @@ export interface History {
   readonly events: readonly EventRow[];
   readonly unreachable: readonly Unseen[];
 }
+
+/** More events than a snapshot holds, newest first. */
+export const readEvents = (session: Session, limit: number): Promise<readonly EventRow[]> =>
+  session
+    .query<{ events: EventRow[] }>(
+      `select coalesce(json_agg(to_json(e)), '[]') as events from (
+         select id, at, epoch, kind, node, operator, reason, details from repctl.event
+         where kind <> $1 order by at desc limit $2) e`,
+      [PROBE_KIND, limit],
+    )
+    .then((rows) => rows[0]?.events ?? []);
 
 /** Throws `not-created` (exit 2), or `node-unreachable` (exit 3) when no node answers. */
 export function historyOf(snapshot: Snapshot): History {

@@ -38,7 +38,9 @@ export function renderHistory(result: History, style: Style): string {
     ]),
     style,
   );
-  const events = result.events.map((event) => eventLines(event, style)).join('\n');
+  const events = withoutBegun(result.events)
+    .map((event) => eventLines(event, style))
+    .join('\n');
   const head = c.dim(`read from ${result.readFrom}`);
   return withUnseen(
     [epochs, ...(events === '' ? [] : ['', events]), '', head].join('\n'),
@@ -46,6 +48,14 @@ export function renderHistory(result: History, style: Style): string {
     style,
   );
 }
+
+/** Newest first: a beginning is worth a line only while its end has not come. */
+const withoutBegun = (events: readonly EventRow[]): readonly EventRow[] =>
+  events.filter(
+    (event, i) =>
+      !event.kind.endsWith('-begin') ||
+      !events.slice(0, i).some((later) => later.kind === event.kind.replace(/-begin$/u, '')),
+  );
 
 interface StepRow {
   readonly id: string;
@@ -64,14 +74,12 @@ function stepsOf(event: EventRow): readonly StepRow[] {
 
 function eventLines(event: EventRow, { c }: Style): string {
   const steps = stepsOf(event);
-  const total = steps.reduce((sum, step) => sum + step.ms, 0);
   const first = [
     time(event.at),
     c.bold(event.kind),
     ...(event.node === null ? [] : [event.node]),
     c.dim(`epoch ${String(event.epoch)}, ${event.operator}`),
     ...(event.reason === null ? [] : [event.reason]),
-    ...(steps.length === 0 ? [] : [formatDuration(total)]),
   ].join('  ');
   const rest = steps.map((step) => `    ${step.id.padEnd(24)} ${formatDuration(step.ms)}`);
   return [first, ...rest].join('\n');
