@@ -6,7 +6,6 @@ import { sparkline } from './sparkline.js';
 import { renderTable } from './table.js';
 
 const NONE = '–';
-const HISTORY = 24;
 
 /** `history`: earlier figures by node, oldest first; shown when given. */
 export function renderLag(
@@ -20,10 +19,12 @@ export function renderLag(
     { head: 'State' },
     { head: 'Bytes', align: 'right' as const },
     { head: 'Time', align: 'right' as const },
-    { head: 'Transactions', align: 'right' as const },
+    { head: 'Txns', align: 'right' as const },
     ...(probed ? ['Min', 'p50', 'p95', 'Max'].map((head) => ({ head, align: 'right' as const })) : []),
     ...(history ? [{ head: probed ? 'Delay so far' : 'Behind so far' }] : []),
   ];
+  // What the other columns leave; a narrow terminal still shows the last few figures.
+  const room = Math.max(8, Math.min(40, style.width - (probed ? 76 : 44)));
   const over = new Set(report.crossed.map((it) => it.node));
   const rows = report.replicas.map((replica) => [
     over.has(replica.node) ? style.c.red(replica.node) : replica.node,
@@ -32,7 +33,7 @@ export function renderLag(
     replica.behindMs === null ? NONE : formatDuration(replica.behindMs),
     replica.behindTransactions === null ? NONE : formatCount(replica.behindTransactions),
     ...(probed ? probeCells(replica) : []),
-    ...(history ? [style.c.cyan(sparkline(history.get(replica.node) ?? [], HISTORY))] : []),
+    ...(history ? [style.c.cyan(sparkline(history.get(replica.node) ?? [], room))] : []),
   ]);
   const samples = Math.max(0, ...report.replicas.map((replica) => replica.probe?.samples ?? 0));
   const head =

@@ -104,7 +104,7 @@ describe('a healthy cluster', () => {
       ['n3', 5, 0],
     ]);
     const text = await cli.run(['lag', '--probe']);
-    expect(text.stdout).toMatch(/Replica +State +Bytes +Time +Transactions +Min +p50 +p95 +Max/);
+    expect(text.stdout).toMatch(/Replica +State +Bytes +Time +Txns +Min +p50 +p95 +Max/);
   });
 
   it('lag --watch draws a sparkline', async () => {

@@ -75,16 +75,16 @@ describe('lag', () => {
     ).toMatchInlineSnapshot(`
       "shop   leader n1   delay of 3 rows, commit on n1 until visible
 
-      Replica  State      Bytes  Time  Transactions     Min     p50      p95      Max  Delay so far
-      n2       streaming    0 B  0 ms             0  1.3 ms  2.0 ms  40.0 ms  40.0 ms  ▃▆█
-      n3       streaming    0 B  0 ms             0  1.0 ms  2.0 ms    3.0 s    3.0 s"
+      Replica  State      Bytes  Time  Txns     Min     p50      p95      Max  Delay so far
+      n2       streaming    0 B  0 ms     0  1.3 ms  2.0 ms  40.0 ms  40.0 ms  ▃▆█
+      n3       streaming    0 B  0 ms     0  1.0 ms  2.0 ms    3.0 s    3.0 s"
     `);
     expect(renderLag(report(), plainStyle())).toMatchInlineSnapshot(`
       "shop   leader n1
 
-      Replica  State       Bytes   Time  Transactions
-      n2       streaming  4.0 kB  2.0 s             3
-      n3       streaming  4.0 kB  2.0 s             3"
+      Replica  State       Bytes   Time  Txns
+      n2       streaming  4.0 kB  2.0 s     3
+      n3       streaming  4.0 kB  2.0 s     3"
     `);
   });
 });
