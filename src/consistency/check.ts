@@ -131,8 +131,7 @@ export function participants(snapshot: Snapshot, wanted: readonly string[]): Par
     node.reachable ? [] : [{ node: node.name, code: node.code, message: node.message }],
   );
   const named = gone.find((node) => wanted.includes(node.node));
-  if (named)
-    throw unreachableError(named.node, named.message, `repctl sandbox status, or leave ${named.node} out`);
+  if (named) throw unreachableError(named.node, named.message, 'repctl status');
   const replicas = reachableNodes(snapshot).filter((node) => others.includes(node));
   return { leader, replicas, unreachable: gone };
 }

@@ -315,15 +315,25 @@ async function listDifferences(
 ): Promise<void> {
   const lists = await askAll(run, lane, nodes, async (session, side) => {
     const rows = await read(session, side);
-    return new Map(rows.map((row) => [row.key, row.hash]));
+    return foldDoubles(rows);
   });
   for (const [node, theirs] of lists.nodes) {
     const tally = run.tallies.get(node);
     if (!tally) continue;
-    for (const [key, hash] of lists.leader) if (theirs.get(key) !== hash) tally.suspects.add(key);
+    for (const [key, { hash }] of lists.leader) if (theirs.get(key)?.hash !== hash) tally.suspects.add(key);
     for (const key of theirs.keys()) if (!lists.leader.has(key)) tally.suspects.add(key);
     await judge(run, lane, node, JUDGE_AT);
   }
+}
+
+/** By key. A replica that lost its unique index may hold a key twice: such rows have all their hashes as one. */
+export function foldDoubles<Row extends KeyHash>(rows: readonly Row[]): Map<string, Row> {
+  const folded = new Map<string, Row>();
+  for (const row of rows) {
+    const before = folded.get(row.key);
+    folded.set(row.key, before ? { ...row, hash: `${before.hash} and ${row.hash}` } : row);
+  }
+  return folded;
 }
 
 const failed = (tally: NodeTally): boolean => tally.problem !== null;
@@ -340,8 +350,7 @@ async function judge(run: Run, lane: Lane, node: string, atLeast: number): Promi
     }
     const rows = (session: Session, side: Side, wanted: readonly string[], values: boolean) =>
       session.query<RowReading>(rowsSql(run.plan, side, values), rowsParams(run.plan, wanted));
-    const byKey = (found: readonly RowReading[] | undefined) =>
-      new Map((found ?? []).map((row) => [row.key, row]));
+    const byKey = (found: readonly RowReading[] | undefined) => foldDoubles(found ?? []);
     const judgement = await sandwich(
       keys,
       {
