@@ -59,15 +59,15 @@ function tables(result: CheckResult, style: Style): string {
     ]),
   );
   if (rows.length === 0) return 'Nothing to compare.';
-  const right = (head: string) => ({ head, align: 'right' as const });
+  const right = (head: string, optional = false) => ({ head, align: 'right' as const, optional });
   return renderTable(
     [
       { head: 'Table' },
       { head: 'Node' },
       { head: 'Data' },
       right('Rows'),
-      right('Blocks'),
-      right('Rechecked'),
+      right('Blocks', true),
+      right('Rechecked', true),
       right('In flight'),
       right('Proven'),
       right('Unverified'),

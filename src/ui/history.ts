@@ -18,10 +18,10 @@ export function renderHistory(result: History, style: Style): string {
       { head: 'Leader' },
       { head: 'After' },
       { head: 'By' },
-      { head: 'Operator' },
+      { head: 'Operator', optional: true },
       { head: 'Fork point' },
       { head: 'Left behind' },
-      { head: 'Why' },
+      { head: 'Why', optional: true },
     ],
     result.epochs.map((epoch) => [
       String(epoch.epoch),

@@ -1,6 +1,7 @@
 /** The sandbox as a person reads it. */
 import type { Style } from './color.js';
 import { formatCount, formatDuration } from './format.js';
+import { wrap } from './wrap.js';
 import { renderTable } from './table.js';
 
 type ProcessState = 'running' | 'paused' | 'stopped' | 'crashed';
@@ -24,7 +25,8 @@ export function renderUp(up: UpView, style: Style): string {
   const products = up.products > 0 ? `, ${formatCount(up.products)} products` : '';
   const phases = up.phases.map(({ phase, ms }) => `${phase} ${formatDuration(ms)}`).join(', ');
   return [
-    `${c.green('✓')} ${what}: ${String(up.nodes.length)} ${up.nodes.length === 1 ? 'node' : 'nodes'}${products}, ready in ${c.bold(formatDuration(up.totalMs))} ${c.dim(`(${phases})`)}`,
+    `${c.green('✓')} ${what}: ${String(up.nodes.length)} ${up.nodes.length === 1 ? 'node' : 'nodes'}${products}, ready in ${c.bold(formatDuration(up.totalMs))}`,
+    ...wrap(phases, style.width - 2).map((line) => c.dim(`  ${line}`)),
     '',
     renderTable(
       [{ head: 'Node' }, { head: 'Role' }, { head: 'Version', align: 'right' }, { head: 'Address' }],

@@ -6,6 +6,8 @@ import type { Style } from './color.js';
 export interface Column {
   readonly head: string;
   readonly align?: 'left' | 'right';
+  /** May be left out where the table is too wide; the last such column goes first. */
+  readonly optional?: boolean;
 }
 
 const NO_FRAME = {
@@ -26,12 +28,30 @@ const NO_FRAME = {
   middle: '  ',
 };
 
-/** Cells may carry colour. Lines have no trailing spaces. Returns lines joined by newlines, without a last one. */
+/**
+ * Cells may carry colour. Lines have no trailing spaces. Returns lines joined by newlines, without a last one.
+ * Wider than the terminal, it loses its optional columns one by one.
+ */
 export function renderTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
   style: Style,
 ): string {
+  const text = renderAll(columns, rows, style);
+  const left = columns.findLastIndex((column) => column.optional === true);
+  if (left === -1 || widest(text) <= style.width) return text;
+  return renderTable(
+    columns.filter((_, index) => index !== left),
+    rows.map((row) => row.filter((_, index) => index !== left)),
+    style,
+  );
+}
+
+const widest = (text: string): number =>
+   
+  Math.max(...text.split('\n').map((line) => line.replaceAll(/\u001B\[[\d;]*m/gu, '').length));
+
+function renderAll(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
   const table = new Table({
     head: columns.map((column) => style.c.bold(column.head)),
     colAligns: columns.map((column) => column.align ?? 'left'),

@@ -70,9 +70,8 @@ describe('lag', () => {
       ['n2', [1.25, 2, 40]],
       ['n3', [1, 2, 3000]],
     ]);
-    expect(
-      renderLag(report(healthy(), {}, delays), plainStyle(), new Map([['n2', [1, 2, 3]]])),
-    ).toMatchInlineSnapshot(`
+    expect(renderLag(report(healthy(), {}, delays), plainStyle(), new Map([['n2', [1, 2, 3]]])))
+      .toMatchInlineSnapshot(`
       "shop   leader n1   delay of 3 rows, commit on n1 until visible
 
       Replica  State      Bytes  Time  Txns     Min     p50      p95      Max  Delay so far
