@@ -23,6 +23,15 @@ export type BaseFlags<T extends typeof Command> = Interfaces.InferredFlags<
 >;
 export type BaseArgs<T extends typeof Command> = Interfaces.InferredArgs<T['args']>;
 
+/** What the types promise: oclif leaves a switch that was not given undefined. */
+function absentAsFalse({ flags, baseFlags }: typeof Command): Record<string, false> {
+  return Object.fromEntries(
+    Object.entries({ ...baseFlags, ...flags })
+      .filter(([, flag]) => flag.type === 'boolean')
+      .map(([name]) => [name, false]),
+  );
+}
+
 /** Plain reads and writes, and the command that reports pooled hosts. */
 const WORKS_POOLED = /^(?:product:|sql$|doctor$)/u;
 
@@ -65,7 +74,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
       strict: this.ctor.strict,
       enableJsonFlag: this.ctor.enableJsonFlag,
     });
-    this.flags = flags as BaseFlags<T>;
+    this.flags = { ...absentAsFalse(this.ctor), ...flags } as BaseFlags<T>;
     this.args = args as BaseArgs<T>;
     process.once('SIGINT', this.onSigint);
   }

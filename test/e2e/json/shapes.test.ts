@@ -30,7 +30,9 @@ beforeAll(async () => {
   home = mkdtempSync(path.join(tmpdir(), 'repctl-json-'));
   passwords = [];
   await conforms('sandbox status');
-  await conforms('sandbox up', ['--nodes', '3', '--products', '20']);
+  // Away from the default, where somebody's own sandbox may be starting just now.
+  const port = String(20_000 + (process.pid % 400) * 20);
+  await conforms('sandbox up', ['--nodes', '3', '--products', '20', '--base-port', port]);
   const env = (await conforms('sandbox env')) as Record<string, string>;
   passwords = Object.values(env).map((url) => new URL(url).password);
   expect(passwords).toHaveLength(3);
@@ -77,6 +79,31 @@ describe('a healthy cluster', () => {
     ['cluster destroy', [], 6],
   ])('%s %j: exit %i', async (command, args, exit) => {
     await conforms(command, args, exit);
+  });
+});
+
+describe('products and SQL', () => {
+  it('create, get, list, update, adjust, delete', async () => {
+    await conforms('product create', ['J-1', '--name', 'Jug', '--price', '9.90', '--stock', '3']);
+    await conforms('product get', ['J-1']);
+    const page = await conforms('product list', ['--limit', '2']);
+    expect(page['next']).not.toBeNull();
+    await conforms('product update', ['J-1', '--price', '8.50']);
+    await conforms('product adjust', ['J-1', '+5']);
+    await conforms('product delete', ['J-1']);
+    await conforms('product get', ['J-1'], 2);
+  });
+
+  it('export and import', async () => {
+    await conforms('product export', ['--output', 'p.csv']);
+    await conforms('product import', ['p.csv', '--dry-run']);
+    await conforms('product import', ['p.csv']);
+  });
+
+  it('sql', async () => {
+    await conforms('sql', ['select 1 as one, null as nothing']);
+    await conforms('sql', ['select now()', '--all-nodes']);
+    await conforms('sql', ['update products set stock = stock where sku is null', '--write']);
   });
 });
 
