@@ -1,10 +1,12 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { Fleet } from '../../../src/cluster/fleet.js';
-import { runCli } from '../../support/cli.js';
+import { tablesEqual } from '../../../src/consistency/equal.js';
+import { PROGRAM, cleanEnv, runCli } from '../../support/cli.js';
 import { createCluster } from '../../support/cluster.js';
 import { type Servers, startServers } from '../../support/servers.js';
 
@@ -178,6 +180,52 @@ describe('what can be changed', () => {
     expect((await json('publication', 'show')).data).toMatchObject({ alike: true });
     expect((await repctl('history')).stdout).toContain('publication-drop');
   });
+});
+
+it('publication add: killed at any moment, the same command goes on', async () => {
+  for (const node of ['n1', 'n2', 'n3'])
+    await query(node, 'create table public.killed (id int primary key, v text)');
+  await query('n1', `insert into public.killed select i, 'x' from generate_series(1, 50000) i`);
+  const config = path.join(directory, 'repctl.yaml');
+  const seen = new Set<string>();
+  for (let attempt = 1; ; attempt += 1) {
+    // Each run may get one step further than the one before, then dies without a word.
+    const child = spawn(
+      process.execPath,
+      [PROGRAM, 'publication', 'add', 'killed', '--yes', '--config', config],
+      {
+        env: cleanEnv({ HOME: directory }),
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    );
+    let steps = 0;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      for (const line of text.split('\n').filter((one) => one.includes('✓')))
+        seen.add(line.replace(/.* ms {2}/, ''));
+      steps += text.split('✓').length - 1;
+      if (steps >= attempt % 3) child.kill('SIGKILL');
+    });
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    if (code === 0 || attempt === 20) break;
+  }
+  expect(await json('publication', 'add', 'killed', '--yes')).toMatchObject({ code: 0 });
+  expect((await json('publication', 'add', 'killed', '--yes')).data).toMatchObject({
+    status: 'nothing-to-do',
+  });
+  const leader = await fleet.session('n1');
+  await leader.query(`update public.killed set v = 'y' where id % 100 = 0`);
+  for (const node of ['n2', 'n3']) {
+    const session = await fleet.session(node);
+    await expect
+      .poll(
+        async () => (await tablesEqual(leader, session, [{ schema: 'public', name: 'killed' }]))[0]?.equal,
+        {
+          timeout: 15_000,
+        },
+      )
+      .toBe(true);
+  }
+  expect(seen.size).toBeGreaterThan(2);
 });
 
 it('shows the others when a node is down, and refuses what needs all', async () => {
