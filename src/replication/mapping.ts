@@ -32,9 +32,11 @@ export interface Mapping {
   readonly missing: number;
   /**
    * Transactions on published tables that came neither from the leader nor from repctl, and precede this node's
-   * promotion. They would ship to the sibling and exist nowhere else.
+   * promotion: local writes past the fence, copied rows.
    */
   readonly foreign: number;
+  /** Those of them after `mapped`: they would ship to the sibling. */
+  readonly foreignAhead: number;
   /** All transactions in the slot. */
   readonly transactions: number;
   /** Origin LSN of the newest replicated transaction in the slot; null without any. */
@@ -63,6 +65,7 @@ export function originReducer(siblingApplied: Lsn, origin?: string): OriginReduc
   let lastOrigin: Lsn | null = null;
   let missing = 0;
   let foreign = 0;
+  let foreignAhead = 0;
   let transactions = 0;
   return {
     add(message) {
@@ -75,15 +78,19 @@ export function originReducer(siblingApplied: Lsn, origin?: string): OriginReduc
           if (lsnToNumber(current.lsn) <= limit) {
             mapped = message.lsn;
             mappedOrigin = current.lsn;
+            foreignAhead = 0;
           } else missing += 1;
         } else if (current === null && promotion) promoted = true;
         // From its promotion on, a node's own transactions are the cluster's.
-        else if (current !== null || !promoted) foreign += 1;
+        else if (current !== null || !promoted) {
+          foreign += 1;
+          foreignAhead += 1;
+        }
         current = null;
         promotion = false;
       }
     },
-    result: () => ({ mapped, mappedOrigin, missing, foreign, transactions, lastOrigin }),
+    result: () => ({ mapped, mappedOrigin, missing, foreign, foreignAhead, transactions, lastOrigin }),
   };
 }
 

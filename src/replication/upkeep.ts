@@ -145,8 +145,7 @@ export async function runUpkeep(fleet: Fleet, move: UpkeepMove): Promise<UpkeepR
     const before = await confirmed(session, move.slot);
     const about = { node: move.node, sibling: move.sibling, slot: move.slot, before };
     const counts = { missing: mapping?.missing ?? null, foreign: mapping?.foreign ?? 0 };
-    // With foreign transactions in it the slot stays: the operator decides what becomes of them.
-    const target = mapping === null ? now : mapping.foreign > 0 ? null : mapping.mapped;
+    const target = mapping === null ? now : mapping.mapped;
     if (target === null || compareLsn(target, before) <= 0) return { ...about, after: before, ...counts };
     // Claiming less than the slot holds is safe, more is not: the base goes first.
     if (mapping?.mappedOrigin != null)

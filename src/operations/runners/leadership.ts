@@ -117,6 +117,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   const mapping = await peekOrigins(peek, slot, { applied, origin: originName(tombstone.oid) }).finally(() =>
     peek.close(),
   );
+  if (mapping.foreignAhead > 0) throw foreignTransactions(action, slot, mapping.foreignAhead);
   if (mapping.mapped !== null)
     await advanceSlot(await context.fleet.session(action.leader), slot, mapping.mapped);
 
@@ -129,6 +130,18 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
 }
+
+/** Local writes past the fence, or rows of an initial copy: nobody can tell which of them the node has already. */
+const foreignTransactions = (action: Attach, slot: string, count: number): RepctlError =>
+  new RepctlError(
+    'foreign-transactions',
+    `Slot ${slot} on ${action.leader} holds ${String(count)} transactions from before its promotion that were not the former leader's; ${action.node} would get them too.`,
+    {
+      exit: EXIT.refused,
+      hint: `repctl rewire ${action.node} --recopy`,
+      details: { node: action.node, leader: action.leader, transactions: count },
+    },
+  );
 
 export async function dropTombstone(context: RunnerContext, action: DropTombstone): Promise<StepResult> {
   await dropSubscriptions(context, action.node, action.subscriptions);

@@ -81,7 +81,7 @@ describe('what can be seen', () => {
     ['slot list --node n2', ['slots', 'unreachable']],
     ['sequence list', ['leader', 'sequences', 'unreachable']],
     ['history', ['epochs', 'events', 'leader', 'readFrom', 'unreachable']],
-    ['slot advance --dry-run', ['notes', 'operation', 'status', 'steps', 'title', 'totalMs']],
+    ['slot advance --dry-run', ['data', 'notes', 'operation', 'status', 'steps', 'title', 'totalMs']],
   ])('%s --json', async (command, keys) => {
     const { code, data } = await json(...command.split(' '));
     expect(code).toBe(0);

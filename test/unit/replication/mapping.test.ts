@@ -31,6 +31,7 @@ describe('mapPoint', () => {
       mappedOrigin: null,
       missing: 0,
       foreign: 0,
+      foreignAhead: 0,
       transactions: 0,
       lastOrigin: null,
     });
@@ -51,7 +52,13 @@ describe('mapPoint', () => {
       C('0/6'),
       C('0/7'),
     ];
-    expect(mapPoint(messages, '0/100')).toMatchObject({ mapped: '0/1', missing: 1, foreign: 2 });
+    expect(mapPoint(messages, '0/100')).toMatchObject({
+      mapped: '0/1',
+      missing: 1,
+      foreign: 2,
+      foreignAhead: 2,
+    });
+    expect(mapPoint(messages, '0/200')).toMatchObject({ mapped: '0/3', foreign: 2, foreignAhead: 1 });
   });
 
   it('a replicated epoch row is no promotion of this node', () => {

@@ -27,7 +27,7 @@ const slot = (name: string, changes: Partial<SlotInfo> = {}): SlotInfo => ({
   walStatus: 'reserved',
   invalidReason: null,
   retainedBytes: 2048,
-  own: name.startsWith("repctl_"),
+  own: name.startsWith('repctl_'),
   ...changes,
 });
 
@@ -47,7 +47,7 @@ const subscription = (name: string, changes: Partial<SubscriptionInfo> = {}): Su
   applyErrors: 0,
   syncErrors: 0,
   conflicts: {},
-  own: name.startsWith("repctl_"),
+  own: name.startsWith('repctl_'),
   ...changes,
 });
 
