@@ -75,14 +75,15 @@ export function parseFilter(table: ProductTable, text: string): Filter {
   return { column, operator, value };
 }
 
-/** `price` or `-price`, several with commas. The key is added at the end. */
+/** `price`, `-price` or `price:desc`, several with commas. The key is added at the end. */
 export function parseSort(table: ProductTable, texts: readonly string[]): SortKey[] {
   const keys = texts
     .flatMap((text) => text.split(','))
     .map((text): SortKey => {
       const exact = table.columns.find((column) => column.name === text);
       if (exact) return { column: exact, descending: false };
-      return { column: columnOf(table, text.replace(/^-/, '')), descending: text.startsWith('-') };
+      const descending = text.startsWith('-') || text.endsWith(':desc');
+      return { column: columnOf(table, text.replace(/^-|:(?:asc|desc)$/g, '')), descending };
     });
   return keys.some((key) => key.column.name === table.key.name)
     ? keys

@@ -48,6 +48,18 @@ export default class ProductListCommand extends RoutedCommand<typeof ProductList
     })(),
   };
 
+  override async init(): Promise<void> {
+    // The parser would take -price for flags; price:desc says the same.
+    this.argv = this.argv.map((word, index) =>
+      word.startsWith('--sort=-')
+        ? `--sort=${word.slice('--sort=-'.length)}:desc`
+        : this.argv[index - 1] === '--sort' && /^-[^-]/.test(word)
+          ? `${word.slice(1)}:desc`
+          : word,
+    );
+    await super.init();
+  }
+
   async run(): Promise<ProductList> {
     const { level, node, session, filter, sort, after, columns, format } = this.flags;
     const limit = parseLimit(this.flags.limit);
