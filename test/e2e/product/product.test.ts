@@ -23,7 +23,7 @@ beforeAll(async () => {
   expect(up.code).toBe(0);
 });
 afterAll(async () => {
-  await cli.run(['sandbox', 'down', '--yes']);
+  await cli.run(['sandbox', 'down']);
   cli.end();
 });
 
