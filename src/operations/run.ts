@@ -45,11 +45,23 @@ export function refusalError({ operation, findings }: Refusal): RepctlError {
   });
 }
 
+/**
+ * How long a refusal is looked into again before it is believed, milliseconds. A leader that has just died is
+ * still "heard" by replicas until their sockets close, which takes them some moments under load.
+ */
+const SETTLE_MS = 2000;
+const MAY_PASS = new Set(['leader-heard']);
+
 /** Observes and plans. Throws the refusal (exit 6), or what observing throws. */
 export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {
-  const result = planner(await observe(fleet));
-  if (result.kind === 'refused') throw refusalError(result.refusal);
-  return result.plan;
+  const deadline = performance.now() + SETTLE_MS;
+  for (;;) {
+    const result = planner(await observe(fleet));
+    if (result.kind === 'plan') return result.plan;
+    const passing = result.refusal.findings.every((finding) => MAY_PASS.has(finding.code));
+    if (!passing || performance.now() > deadline) throw refusalError(result.refusal);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
 }
 
 /**

@@ -5,14 +5,19 @@
  */
 import { openFleet } from '../../src/cluster/fleet.js';
 import type { ClusterConfig } from '../../src/config/schema.js';
+import { planCreate } from '../../src/operations/create.js';
+import { planDestroy } from '../../src/operations/destroy.js';
 import { planFailover } from '../../src/operations/failover.js';
+import { planNodeAdd } from '../../src/operations/node-add.js';
 import { planRewire } from '../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../src/operations/run.js';
+import { nodesWithRows, tablesToPublish } from '../../src/operations/targets.js';
 import { noJournal } from '../../src/plan/journal.js';
 
 export interface CrashRequest {
   readonly config: ClusterConfig;
-  readonly operation: 'failover' | 'rewire' | 'recopy';
+  readonly operation: 'create' | 'destroy' | 'failover' | 'node-add' | 'rewire' | 'recopy';
+  /** The node that it is about; for `create` the leader. */
   readonly node: string;
   /** Counted from 1. With a delay the kill comes that many milliseconds into the step, else right after it. */
   readonly kill: { readonly step: number; readonly delayMs: number | null };
@@ -20,18 +25,36 @@ export interface CrashRequest {
 
 const request = JSON.parse(process.argv[2] ?? '') as CrashRequest;
 const { config, node, kill } = request;
-const planner: Planner = (snapshot) =>
-  request.operation === 'failover'
-    ? planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: false })
-    : planRewire(snapshot, config, { node, recopy: request.operation === 'recopy', acceptDataLoss: true });
+const fleet = openFleet(config);
+
+async function plannerOf(): Promise<Planner> {
+  switch (request.operation) {
+    case 'create': {
+      const tables = await tablesToPublish(fleet, node, true);
+      const others = config.nodes.map((one) => one.name).filter((name) => name !== node);
+      const prefilled = await nodesWithRows(fleet, others, tables);
+      return (snapshot) => planCreate(snapshot, config, { tables, products: true, prefilled });
+    }
+    case 'destroy':
+      return (snapshot) => planDestroy(snapshot, config, { withoutUnreachable: false });
+    case 'failover':
+      return (snapshot) => planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: true });
+    case 'node-add':
+      return (snapshot) => planNodeAdd(snapshot, config, { name: node, prefilled: false });
+    case 'rewire':
+    case 'recopy': {
+      const recopy = request.operation === 'recopy';
+      return (snapshot) => planRewire(snapshot, config, { node, recopy, acceptDataLoss: true });
+    }
+  }
+}
 
 const die = (): void => {
   process.kill(process.pid, 'SIGKILL');
 };
 let started = 0;
 let done = 0;
-const fleet = openFleet(config);
-await runOperation(planner, {
+await runOperation(await plannerOf(), {
   fleet,
   journal: noJournal,
   onEvent(event) {

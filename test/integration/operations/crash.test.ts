@@ -3,11 +3,6 @@
  * round kills the leader, fails over (crashing on the way), and brings the old leader back by recopy (crashing
  * on the way), so that every round starts from a healthy cluster of four.
  */
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RepctlError } from '../../../src/errors.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
@@ -18,56 +13,31 @@ import { planFailover } from '../../../src/operations/failover.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { makePlan, runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
-import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
+import { killNode, startNode, stopNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { type CrashHarness, crashHarness } from '../../support/crash.js';
 import type { CrashRequest } from '../../support/crash-program.js';
 import { type Servers, startServers } from '../../support/servers.js';
 
 describe('killed on the way', () => {
   let servers: Servers;
   let fleet: Fleet;
-  let scratch: string;
-  let program: string;
+  let harness: CrashHarness;
   let written = 0;
 
   beforeAll(async () => {
-    scratch = await mkdtemp(path.join(tmpdir(), 'repctl-crash-'));
-    program = path.join(scratch, 'crash.mjs');
-    await build({
-      entryPoints: [path.join(import.meta.dirname, '../../support/crash-program.ts')],
-      outfile: program,
-      bundle: true,
-      format: 'esm',
-      platform: 'node',
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
-      external: ['pg-native'],
-      logLevel: 'error',
-    });
+    harness = await crashHarness();
     servers = await startServers();
     fleet = servers.fleet();
     await createCluster(fleet);
   });
   afterAll(async () => {
     await servers.down();
-    await rm(scratch, { recursive: true, force: true });
+    await harness.remove();
   });
 
-  const crash = (request: Omit<CrashRequest, 'config'>): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const child = spawn(
-        process.execPath,
-        [program, JSON.stringify({ ...request, config: servers.config })],
-        {
-          stdio: ['ignore', 'inherit', 'inherit'],
-        },
-      );
-      child.on('error', reject);
-      child.on('exit', (code, signal) => {
-        resolve(signal ?? String(code));
-      });
-    });
+  const crash = (request: Omit<CrashRequest, 'config'>) =>
+    harness.crash({ ...request, config: servers.config });
 
   const write = async (leader: string, rows: number): Promise<void> => {
     const session = await fleet.session(leader);
@@ -117,7 +87,7 @@ describe('killed on the way', () => {
     const leader = before.epoch?.leader ?? '';
     await write(leader, 20);
     await killNode(servers.sandbox, leader);
-    expect(await crash({ operation: 'failover', node: '', kill })).toBe('SIGKILL');
+    expect(await crash({ operation: 'failover', node: '', kill })).toBe('killed');
 
     const planner = (snapshot: Parameters<typeof planFailover>[0]) =>
       planFailover(snapshot, servers.config, { leaderIsDead: false, acceptMinority: false });
@@ -140,6 +110,28 @@ describe('killed on the way', () => {
       planRewire(snapshot, servers.config, { node: leader, recopy, acceptDataLoss: true });
     await runOperation(rewire(true), { fleet, journal: noJournal });
     expect((await makePlan(fleet, rewire(false))).steps).toEqual([]);
+    await expectHealthy(4);
+  });
+
+  it.each([1, 2, 3, 4].map((step) => ({ step })))('mapped rewire killed at step $step', async ({ step }) => {
+    const before = factsOf(await observe(fleet), servers.config);
+    const leader = before.epoch?.leader ?? '';
+    const late = servers.config.nodes.map((node) => node.name).find((name) => name !== leader) ?? '';
+    await stopNode(servers.sandbox, late);
+    await write(leader, 30);
+    await killNode(servers.sandbox, leader);
+    await runOperation(
+      (snapshot) => planFailover(snapshot, servers.config, { leaderIsDead: false, acceptMinority: true }),
+      { fleet, journal: noJournal },
+    );
+    await startNode(servers.sandbox, late);
+    await crash({ operation: 'rewire', node: late, kill: { step, delayMs: step === 2 ? 5 : null } });
+    const rewire = (node: string, recopy: boolean) => (snapshot: Parameters<typeof planRewire>[0]) =>
+      planRewire(snapshot, servers.config, { node, recopy, acceptDataLoss: true });
+    await runOperation(rewire(late, false), { fleet, journal: noJournal });
+    await expectHealthy(3);
+    await startNode(servers.sandbox, leader);
+    await runOperation(rewire(leader, true), { fleet, journal: noJournal });
     await expectHealthy(4);
   });
 });
