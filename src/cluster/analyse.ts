@@ -22,7 +22,7 @@ export interface Analysis {
 /** What the finders look at. */
 export interface View {
   readonly snapshot: Snapshot;
-  readonly config: Pick<ClusterConfig, 'cluster'>;
+  readonly config: Pick<ClusterConfig, 'cluster' | 'clusterAssumed'>;
   readonly limits: Limits;
   /** 0 before `create`. */
   readonly epoch: number;
@@ -36,7 +36,7 @@ const RANK: Readonly<Record<Severity, number>> = { critical: 0, error: 1, warnin
 
 export function analyse(
   snapshot: Snapshot,
-  config: Pick<ClusterConfig, 'cluster'>,
+  config: Pick<ClusterConfig, 'cluster' | 'clusterAssumed'>,
   limits: Limits = DEFAULT_LIMITS,
 ): Analysis {
   const epoch = currentEpoch(snapshot);

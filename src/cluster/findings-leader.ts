@@ -181,7 +181,8 @@ function membership(view: View, node: ReachableNode): readonly Finding[] {
       fix: 'repctl cluster create',
     });
   }
-  if (node.clusterName !== null && node.clusterName !== view.config.cluster) {
+  const foreign = node.clusterName !== null && node.clusterName !== view.config.cluster;
+  if (foreign && !view.config.clusterAssumed) {
     findings.push({
       code: 'other-cluster',
       severity: 'error',

@@ -121,6 +121,7 @@ function environmentConfig(env: Env): ClusterConfig | undefined {
     .filter((table) => table !== '');
   return {
     cluster: env['REPCTL_CLUSTER'] ?? 'repctl',
+    ...(env['REPCTL_CLUSTER'] === undefined ? { clusterAssumed: true } : {}),
     tables: tables.length > 0 ? tables : ['public.products'],
     nodes,
     sequenceGap: 1000,

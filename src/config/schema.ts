@@ -69,6 +69,8 @@ export interface NodeConfig {
 
 export interface ClusterConfig {
   readonly cluster: string;
+  /** The name is a default (URLs from the environment alone): nodes that carry another one are no mistake. */
+  readonly clusterAssumed?: boolean;
   readonly tables: readonly string[];
   /** In the order of the file. */
   readonly nodes: readonly NodeConfig[];

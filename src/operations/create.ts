@@ -164,7 +164,7 @@ export function nodeObstacles(facts: Facts, node: ReachableNode): Finding[] {
       `${node.name} has wal_level=${node.settings['wal_level']}; logical replication needs logical.`,
       `ALTER SYSTEM SET wal_level = 'logical', then restart the server.`,
     );
-  if (node.clusterName !== null && node.clusterName !== facts.config.cluster)
+  if (node.clusterName !== null && node.clusterName !== facts.config.cluster && !facts.config.clusterAssumed)
     error(
       'other-cluster',
       `${node.name} belongs to cluster ${node.clusterName} already.`,

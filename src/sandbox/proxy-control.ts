@@ -47,12 +47,12 @@ export async function startProxy(sandbox: Sandbox): Promise<ProxyInfo> {
     const said = await answer;
     child.stdout.destroy();
     child.unref();
-    if (said !== 'ready' || child.pid === undefined)
-      throw new RepctlError('proxy-failed', `The sandbox's proxy did not start: ${said}`, {
-        exit: EXIT.refused,
-        hint: 'Choose other ports with --base-port, or do without it: --no-proxy',
-      });
-    return { ...info, pid: child.pid };
+    if (said === 'ready' && child.pid !== undefined) return { ...info, pid: child.pid };
+    throw new RepctlError(
+      said.includes('EADDRINUSE') ? 'port-taken' : 'proxy-failed',
+      `The sandbox's proxy did not start: ${said}`,
+      { exit: EXIT.refused, hint: 'Choose other ports with --base-port, or do without it: --no-proxy' },
+    );
   } finally {
     await log.close();
   }

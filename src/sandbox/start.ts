@@ -54,6 +54,18 @@ export interface SandboxOptions {
  * the parts throw; `interrupted` (exit 130).
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  // Between looking for a free port and listening on it another program may take it.
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (!(error instanceof RepctlError && error.code === 'port-taken') || attempt === 3) throw error;
+      options.notice?.(`${error.message} Trying other ports.`);
+    }
+  }
+}
+
+async function startOnce(options: SandboxOptions): Promise<Sandbox> {
   const directory = path.resolve(options.directory);
   if (!Number.isInteger(options.nodes) || options.nodes < 1 || options.nodes > 26)
     throw new RepctlError('usage', 'A sandbox has 1 to 26 nodes.', { hint: 'repctl sandbox up --nodes 4' });

@@ -56,8 +56,8 @@ export async function upSandbox(request: UpRequest): Promise<UpResult> {
   try {
     sandbox = await startSandbox({ ...request, onPhase });
     try {
-      await fill(sandbox, request, onPhase);
       await rememberConfig(sandbox);
+      await fill(sandbox, request, onPhase);
     } catch (error) {
       const explained = await explain(sandbox, error);
       await down(sandbox);

@@ -121,7 +121,7 @@ describe('a sandbox with a cluster', () => {
       'products',
       'cluster',
     ]);
-    expect(JSON.stringify(up)).not.toMatch(/postgres:\/\/repctl:(?!\*\*\*@)/);
+    expect(JSON.stringify(up)).not.toMatch(/postgres:\/\/app:(?!\*\*\*@)/);
   });
 
   test('a command without a configuration talks to it, and it is healthy', async () => {
@@ -164,9 +164,12 @@ describe('a sandbox with a cluster', () => {
     for (const [index, line] of lines.entries())
       expect(line).toMatch(
         new RegExp(
-          `^export REPCTL_URL_N${String(index + 1)}='postgres://repctl:[\\w-]{24}@127\\.0\\.0\\.1:\\d+/shop'$`,
+          `^export REPCTL_URL_N${String(index + 1)}='postgres://app:[\\w-]{24}@127\\.0\\.0\\.1:\\d+/shop'$`,
         ),
       );
+    // The URLs alone are a configuration; the cluster's own name is then no mistake.
+    const urls = (await cli.json<Record<string, string>>(['sandbox', 'env'])).data;
+    expect((await cli.run(['status'], { env: urls })).code).toBe(0);
     const direct = await cli.run(['sandbox', 'env', '--direct']);
     const status = await cli.json<StatusJson>(['sandbox', 'status']);
     for (const node of status.data.nodes) {

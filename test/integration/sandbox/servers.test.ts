@@ -32,7 +32,7 @@ describe('bare servers', () => {
       rolcreaterole: false,
       subscriptions: true,
       monitor: true,
-      owner: 'repctl',
+      owner: 'app',
     });
     await expect(session.query('select * from pg_show_replication_origin_status()')).resolves.toEqual([]);
     await expect(session.query('select pg_read_file($1)', ['/etc/passwd'])).rejects.toMatchObject({
