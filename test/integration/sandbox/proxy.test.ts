@@ -17,8 +17,7 @@ beforeAll(async () => {
   servers = await startServers({ nodes: 3, proxy: true });
   [one, two] = [await servers.superuser('n1'), await servers.superuser('n2')];
   // Past the proxy, yet with no more rights than the everyday role has.
-  for (const session of [one, two])
-    await session.simple('set role app; create table t (id int primary key)');
+  for (const session of [one, two]) await session.simple('set role app; create table t (id int primary key)');
   await one.simple('create publication p for table t');
   const url = nodeOf(servers.sandbox, 'n1').replicationUrlFrom['n2'] ?? '';
   await two.simple(`create subscription s connection '${url}' publication p`);
