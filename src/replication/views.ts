@@ -374,7 +374,10 @@ export const readEvents = (session: Session, limit: number): Promise<readonly Ev
          where kind <> $1 order by at desc limit $2) e`,
       [PROBE_KIND, limit],
     )
-    .then((rows) => rows[0]?.events ?? []);
+    // PostgreSQL writes +00:00 in JSON; everywhere else repctl says Z.
+    .then((rows) =>
+      (rows[0]?.events ?? []).map((event) => ({ ...event, at: new Date(event.at).toISOString() })),
+    );
 
 /** Throws `not-created` (exit 2), or `node-unreachable` (exit 3) when no node answers. */
 export function historyOf(snapshot: Snapshot): History {
