@@ -9,16 +9,7 @@ const PORT = String(31_500 + Math.floor(Math.random() * 500));
 
 beforeAll(async () => {
   cli = makeCli();
-  const up = await cli.run([
-    'sandbox',
-    'up',
-    '--nodes',
-    '3',
-    '--products',
-    '200',
-    '--base-port',
-    PORT,
-  ]);
+  const up = await cli.run(['sandbox', 'up', '--nodes', '3', '--products', '200', '--base-port', PORT]);
   expect(up.stderr + up.stdout, up.stderr).toContain('ready');
   expect(up.code).toBe(0);
 });
