@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RepctlError } from '../errors.js';
-import { formatDuration } from '../ui/format.js';
-import { type Urls, countCopied, countKept } from './data.js';
+import { formatCount, formatDuration } from '../ui/format.js';
+import { type Urls, countCopied, countKept, writeCsv } from './data.js';
 import { type Write, acknowledged, byNode, firstAfter, longestGap, parseRecord, rate } from './ledger.js';
 import type { Stage } from './stage.js';
 import type { Figures } from './summary.js';
@@ -28,7 +28,15 @@ export async function play(
 ): Promise<Omit<Figures, 'removedMs' | 'totalMs'>> {
   stage.heading('Four PostgreSQL servers');
   stage.say('One leader and three replicas on this machine: real servers, native logical replication.');
-  await stage.repctl(['sandbox', 'up', '--products', String(PRODUCTS)]);
+  await stage.repctl(['sandbox', 'up', '--nodes', '4']);
+
+  stage.heading('Products');
+  await writeCsv(path.join(stage.directory, 'products.csv'), PRODUCTS);
+  stage.say(
+    `A file of ${formatCount(PRODUCTS)} products goes to the leader, and from there to every replica.`,
+  );
+  await stage.repctl(['product', 'import', 'products.csv']);
+  await stage.repctl(['product', 'list', '--limit', '3']);
 
   stage.heading('How it stands');
   await stage.repctl(['status']);
