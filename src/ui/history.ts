@@ -33,7 +33,8 @@ export function renderHistory(result: History, style: Style): string {
       dash(epoch.forkPoint),
       epoch.forkPoint === null || epoch.previousLsn === null
         ? '–'
-        : formatBytes(Math.max(0, lsnDistance(epoch.forkPoint, epoch.previousLsn))),
+        : // What the former leader wrote and sent to nobody is known to it alone.
+          `≥ ${formatBytes(Math.max(0, lsnDistance(epoch.forkPoint, epoch.previousLsn)))}`,
       dash(epoch.reason),
     ]),
     style,

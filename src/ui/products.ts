@@ -13,6 +13,7 @@ export type ProductFormat = (typeof PRODUCT_FORMATS)[number];
 const CELL_WIDTH = 40;
 /** What a person looks for first; the other formats have every column. */
 const TABLE_COLUMNS = ['sku', 'name', 'price', 'currency', 'stock', 'version', 'updated_at'];
+const OPTIONAL_COLUMNS = ['version', 'updated_at'];
 
 /** A value as one line of text; control characters cannot reach the terminal. */
 export function cell(value: unknown, width = Number.POSITIVE_INFINITY): string {
@@ -43,6 +44,8 @@ export function renderProducts(
     shown.map((head) => ({
       head,
       align: isNumber(page.products, head) ? ('right' as const) : ('left' as const),
+      // Asked for by name, a column stays whatever the width.
+      optional: !chosen && OPTIONAL_COLUMNS.includes(head),
     })),
     page.products.map((product) => shown.map((name) => cell(product[name], CELL_WIDTH))),
     style,

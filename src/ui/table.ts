@@ -48,7 +48,6 @@ export function renderTable(
 }
 
 const widest = (text: string): number =>
-   
   Math.max(...text.split('\n').map((line) => line.replaceAll(/\u001B\[[\d;]*m/gu, '').length));
 
 function renderAll(columns: readonly Column[], rows: readonly (readonly string[])[], style: Style): string {
