@@ -68,6 +68,8 @@ export async function execute<Action extends AnyAction>(
   const finished: FinishedStep[] = [];
   const emit = options.onEvent ?? (() => undefined);
 
+  const order = ({ id }: FinishedStep): number => plan.steps.findIndex((step) => step.id === id);
+
   const runStep = async (step: Step<Action>): Promise<void> => {
     const about = { operation: plan.operation, step: step.id, node: step.node };
     emit({ type: 'start', step, index: plan.steps.indexOf(step), total: plan.steps.length });
@@ -106,6 +108,8 @@ export async function execute<Action extends AnyAction>(
   for (const group of groupsOf(plan.steps)) {
     if (options.signal?.aborted) throw interrupted(plan, finished);
     const outcomes = await Promise.allSettled(group.map(runStep));
+    // Told in the order of the plan, not in that in which parallel steps happened to end.
+    finished.sort((a, b) => order(a) - order(b));
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
   }
