@@ -16,7 +16,7 @@ import {
   unreachableNodes,
 } from './facts.js';
 import { finishSteps } from './finish.js';
-import { stepFor } from './steps.js';
+import { countTables, stepFor } from './steps.js';
 
 export interface CreateRequest {
   /** The first leader; default: the first node of the configuration. */
@@ -65,7 +65,7 @@ export function planCreate(
     operation: OPERATION,
     title: `Create cluster ${config.cluster}: leader ${leaderName}, replicas ${replicas.map((node) => node.name).join(', ')}`,
     notes: [
-      `${String(request.tables.length)} tables: ${request.tables.map((table) => `${table.schema}.${table.name}`).join(', ')}`,
+      `${countTables(request.tables)}: ${request.tables.map((table) => `${table.schema}.${table.name}`).join(', ')}`,
       ...(request.prefilled.length > 0
         ? [`not empty, proved equal instead of copied: ${request.prefilled.join(', ')}`]
         : []),

@@ -12,6 +12,10 @@ interface Description {
 }
 
 const names = (tables: readonly TableName[]): string => tables.map(qualified).join(', ');
+
+/** `1 table`, `3 tables` */
+export const countTables = (tables: readonly TableName[]): string =>
+  `${String(tables.length)} ${tables.length === 1 ? 'table' : 'tables'}`;
 const slotSql = (node: string): string =>
   `select pg_create_logical_replication_slot(${literal(slotName(node))}, 'pgoutput')`;
 const subscribeSql = (node: string, leader: string, epoch: number, copy: boolean): string =>
@@ -53,7 +57,7 @@ function describe(action: Action): Description {
     case 'publish':
       return {
         on: action.node,
-        title: `publish ${String(action.tables.length)} tables on ${action.node}`,
+        title: `publish ${countTables(action.tables)} on ${action.node}`,
         why: action.leads
           ? 'the leader publishes; its fence is made but stays disabled'
           : 'every node has the same publication; the fence keeps clients from writing to a replica',
