@@ -1,4 +1,5 @@
 /** `cluster create`: one leader and its replicas out of bare databases. Idempotent; goes on where it was stopped. */
+import { epochOf } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
 import type { Finding, ReachableNode, Snapshot, TableName } from '../cluster/model.js';
 import { PUBLICATION } from '../cluster/names.js';
@@ -10,7 +11,6 @@ import {
   isAttached,
   isCopied,
   nodeOf,
-  reachedEpoch,
   subscriptionOf,
   unknownNode,
   unreachableNodes,
@@ -180,7 +180,7 @@ export function nodeObstacles(facts: Facts, node: ReachableNode): Finding[] {
   if (
     epoch !== undefined &&
     node.name !== facts.epoch?.leader &&
-    reachedEpoch(node) > 0 &&
+    epochOf(node) > 0 &&
     !isAttached(node, epoch)
   )
     error(

@@ -1,6 +1,7 @@
 /** What every operation asks of a Snapshot before it plans. Pure. */
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot, SubscriptionInfo } from '../cluster/model.js';
+import { currentEpoch, reachableLeader, reachableNodes } from '../cluster/epochs.js';
 import { subscriptionEpoch, subscriptionName } from '../cluster/names.js';
 
 export interface Facts {
@@ -13,26 +14,13 @@ export interface Facts {
   readonly leader: ReachableNode | undefined;
 }
 
-export function factsOf(snapshot: Snapshot, config: ClusterConfig): Facts {
-  const reachable = snapshot.nodes.filter((node) => node.reachable);
-  const epoch = newest(
-    reachable.flatMap((node) => node.epochs),
-    (row) => row.epoch,
-  );
-  const leader = reachable.find((node) => node.name === epoch?.leader);
-  return { config, snapshot, reachable, epoch, leader };
-}
-
-function newest<T>(items: readonly T[], rank: (item: T) => number): T | undefined {
-  return items.reduce<T | undefined>(
-    (best, item) => (best === undefined || rank(item) > rank(best) ? item : best),
-    undefined,
-  );
-}
-
-/** The epoch that a node has reached; 0 before `create`. */
-export const reachedEpoch = (node: ReachableNode): number =>
-  newest(node.epochs, (row) => row.epoch)?.epoch ?? 0;
+export const factsOf = (snapshot: Snapshot, config: ClusterConfig): Facts => ({
+  config,
+  snapshot,
+  reachable: reachableNodes(snapshot),
+  epoch: currentEpoch(snapshot),
+  leader: reachableLeader(snapshot),
+});
 
 export const nodeOf = (facts: Facts, name: string): ReachableNode | undefined =>
   facts.reachable.find((node) => node.name === name);
@@ -44,10 +32,6 @@ export const subscriptionOf = (node: ReachableNode, epoch: number): Subscription
 /** repctl's own subscriptions, tombstones included. */
 export const ownSubscriptions = (node: ReachableNode): readonly SubscriptionInfo[] =>
   node.subscriptions.filter((subscription) => subscriptionEpoch(subscription.name) !== undefined);
-
-/** The one of the highest epoch. */
-export const newestSubscription = (node: ReachableNode): SubscriptionInfo | undefined =>
-  newest(ownSubscriptions(node), (subscription) => subscriptionEpoch(subscription.name) ?? 0);
 
 /** A subscription that its owner keeps only for its origin: disabled and without a slot. */
 export const isTombstone = (subscription: SubscriptionInfo): boolean =>
@@ -71,9 +55,6 @@ export const hasStandbySlots = (node: ReachableNode, siblings: readonly string[]
       node.standbyBases.some((base) => base.sibling === sibling && base.epoch === epoch) &&
       node.slots.some((slot) => slot.name === `repctl_${sibling}` && slot.walStatus !== 'lost'),
   );
-
-/** More than half of the configured nodes answer. */
-export const hasMajority = (facts: Facts): boolean => facts.reachable.length * 2 > facts.config.nodes.length;
 
 /** A refusal for a name that is not in the configuration. */
 export const unknownNode = (facts: Facts, name: string): Finding => ({

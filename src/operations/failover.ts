@@ -1,20 +1,12 @@
 /** `failover`: the leader is gone; the most advanced replica takes over and the others follow it. */
+import { epochOf, hasMajority } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import type { SeenLeader } from '../cluster/last-seen.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { type Lsn, ZERO_LSN, compareLsn, lsnDistance, maxLsn } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
-import {
-  type Facts,
-  factsOf,
-  hasMajority,
-  isAttached,
-  nodeOf,
-  reachedEpoch,
-  subscriptionOf,
-  unknownNode,
-} from './facts.js';
+import { type Facts, factsOf, isAttached, nodeOf, subscriptionOf, unknownNode } from './facts.js';
 import { finishSteps } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { stepFor } from './steps.js';
@@ -178,7 +170,7 @@ export function rankCandidates(facts: Facts, epoch: Epoch): ReachableNode[] {
   const priority = (name: string): number =>
     facts.config.nodes.find((node) => node.name === name)?.priority ?? 0;
   return facts.reachable
-    .filter((node) => node.name !== epoch.leader && reachedEpoch(node) === epoch.epoch)
+    .filter((node) => node.name !== epoch.leader && epochOf(node) === epoch.epoch)
     .filter(
       (node) => subscriptionOf(node, epoch.epoch)?.tables.every((table) => table.state === 'r') ?? false,
     )
@@ -215,7 +207,7 @@ function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest): Findin
       fix: 'If you know that it is dead or cut off from all clients: repctl failover --leader-is-dead',
     });
   }
-  if (!hasMajority(facts) && !request.acceptMinority) {
+  if (!hasMajority(facts.snapshot) && !request.acceptMinority) {
     findings.push({
       code: 'no-majority',
       severity: 'error',
@@ -296,8 +288,8 @@ function notACandidate(facts: Facts, epoch: Epoch, name: string): Finding {
   const why =
     node === undefined
       ? 'it does not answer'
-      : reachedEpoch(node) < epoch.epoch
-        ? `it has only reached epoch ${String(reachedEpoch(node))}`
+      : epochOf(node) < epoch.epoch
+        ? `it has only reached epoch ${String(epochOf(node))}`
         : 'its subscription, its initial copy or its position is not in order';
   return {
     code: 'not-a-candidate',

@@ -1,4 +1,5 @@
 /** `rewire NODE`: attach a node to the present leader by the cheapest safe method. */
+import { epochOf } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot, TableName } from '../cluster/model.js';
 import { SCHEMA } from '../cluster/names.js';
@@ -12,7 +13,6 @@ import {
   isAttached,
   isCopied,
   nodeOf,
-  reachedEpoch,
   subscriptionOf,
   unknownNode,
 } from './facts.js';
@@ -78,9 +78,9 @@ export function planRewire(
 
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const why =
-    from?.epoch === reachedEpoch(node)
+    from?.epoch === epochOf(node)
       ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
-      : `${node.name} has reached epoch ${String(reachedEpoch(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
+      : `${node.name} has reached epoch ${String(epochOf(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
   if (why === undefined && !request.recopy) {
     const subscription = subscriptionOf(node, epoch.epoch - 1);
     return make(`method: mapped; no row is copied, the cost grows with what ${node.name} missed`, [
@@ -121,7 +121,7 @@ const awaitCopy = (node: ReachableNode, leader: ReachableNode, epoch: Epoch): Op
 /** A node that led an epoch which the present leader did not end in peace. */
 function mayHoldStranded(facts: Facts, node: ReachableNode): boolean {
   return (facts.leader?.epochs ?? []).some(
-    (row) => row.previousLeader === node.name && reachedEpoch(node) < row.epoch,
+    (row) => row.previousLeader === node.name && epochOf(node) < row.epoch,
   );
 }
 
