@@ -186,6 +186,15 @@ export function rankCandidates(facts: Facts, epoch: Epoch): ReachableNode[] {
 const position = (node: ReachableNode, epoch: Epoch): Lsn | null =>
   subscriptionOf(node, epoch.epoch)?.appliedLsn ?? null;
 
+/** What a living server says to somebody whom it does not let in. */
+const ANSWERS = new Set([
+  'auth-failed',
+  'database-missing',
+  'too-many-connections',
+  'node-starting',
+  'privilege-missing',
+]);
+
 function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest): Finding[] {
   const findings: Finding[] = [];
   if (request.target === epoch.leader) {
@@ -195,6 +204,16 @@ function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest): Findin
       node: epoch.leader,
       message: `${epoch.leader} is the leader that is gone; it cannot take over from itself.`,
       fix: 'Name another node, or none for the most advanced one.',
+    });
+  }
+  const gone = facts.snapshot.nodes.find((node) => node.name === epoch.leader && !node.reachable);
+  if (gone?.reachable === false && ANSWERS.has(gone.code) && !request.leaderIsDead) {
+    findings.push({
+      code: 'leader-answers',
+      severity: 'error',
+      node: epoch.leader,
+      message: `${epoch.leader} lets nobody in, but its server answers, so it may be taking writes: ${gone.message}`,
+      fix: 'Mend the login; or, if you know that it serves nobody: repctl failover --leader-is-dead',
     });
   }
   const witnesses = request.leaderIsDead ? [] : facts.reachable.filter((node) => hearsLeader(node, epoch));

@@ -3,11 +3,12 @@ import { hostname, userInfo } from 'node:os';
 import type { Fleet } from '../cluster/fleet.js';
 import type { Snapshot } from '../cluster/model.js';
 import { observe } from '../cluster/observe.js';
-import { EXIT, RepctlError } from '../errors.js';
+import { EXIT, RepctlError, messageOf } from '../errors.js';
 import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
 import type { Journal } from '../plan/journal.js';
 import type { Plan, Planned, Refusal } from '../plan/plan.js';
-import type { Action } from './actions.js';
+import { enableSubscriptionSql } from '../replication/subscriptions.js';
+import type { Action, Quiesce } from './actions.js';
 import { runnersFor } from './runners/index.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
@@ -66,8 +67,10 @@ export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Act
 
 /**
  * Runs a plan. Positions are final only when the apply workers have stopped, so after a leading group of
- * `quiesce` steps it observes and plans again: the rest may then choose otherwise than the preview did.
- * Throws what execute() throws.
+ * `quiesce` steps it observes and plans again, as often as that brings up another worker to stop: the rest may
+ * then choose otherwise than the preview did. When planning again is refused (the leader is back, the named
+ * candidate turned out to be behind), the stopped subscriptions are enabled again: exit 8, as if nothing had
+ * been. Otherwise throws what execute() throws.
  */
 export async function runPlan(
   plan: Plan<Action>,
@@ -79,12 +82,50 @@ export async function runPlan(
     operator: operatorName(),
     reason: options.reason ?? null,
   });
-  const draining = plan.steps.filter((step) => step.action.kind === 'quiesce');
-  if (draining.length === 0 || plan.steps[0]?.action.kind !== 'quiesce')
-    return execute(plan, runners, options);
-  const drained = await execute({ ...plan, steps: draining }, runners, options);
-  const rest = await makePlan(options.fleet, planner);
-  return [...drained, ...(await execute(rest, runners, { ...options, before: drained }))];
+  const stopped: Quiesce[] = [];
+  let done: FinishedStep[] = [];
+  let rest = plan;
+  for (;;) {
+    const actions = rest.steps.map((step) => step.action);
+    const end = actions.findIndex((action) => action.kind !== 'quiesce');
+    const draining = actions
+      .slice(0, end < 0 ? undefined : end)
+      .filter((action) => action.kind === 'quiesce');
+    if (draining.length === 0)
+      return [...done, ...(await execute(rest, runners, { ...options, before: done }))];
+    const steps = rest.steps.slice(0, draining.length);
+    done = [...done, ...(await execute({ ...rest, steps }, runners, { ...options, before: done }))];
+    stopped.push(...draining);
+    try {
+      rest = await makePlan(options.fleet, planner);
+    } catch (error) {
+      throw await startAgain(options.fleet, stopped, error);
+    }
+  }
+}
+
+/** Enables what this run stopped; the error that tells how that ended. */
+async function startAgain(fleet: Fleet, stopped: readonly Quiesce[], error: unknown): Promise<RepctlError> {
+  const outcomes = await Promise.allSettled(
+    stopped.map(async ({ node, subscription }) => {
+      await (await fleet.session(node)).simple(enableSubscriptionSql(subscription));
+    }),
+  );
+  const left = stopped.filter((_, index) => outcomes[index]?.status === 'rejected').map(({ node }) => node);
+  const refusal = error instanceof RepctlError ? error : undefined;
+  return new RepctlError(refusal?.code ?? 'bug', messageOf(error), {
+    exit: left.length === 0 ? EXIT.rolledBack : EXIT.incomplete,
+    hint: [
+      refusal?.hint?.replace(/\n?Nothing was changed\.$/, ''),
+      left.length === 0
+        ? 'The subscriptions that had been stopped are enabled again: the cluster is as before.'
+        : left.map((node) => `repctl subscription enable ${node}`).join('\n'),
+    ]
+      .filter((line) => line !== undefined && line !== '')
+      .join('\n'),
+    details: refusal?.details ?? {},
+    cause: error,
+  });
 }
 
 /** All of it, for callers without a person: `sandbox up`, tests. */

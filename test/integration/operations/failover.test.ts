@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
+import type { Snapshot } from '../../../src/cluster/model.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { factsOf, isAttached } from '../../../src/operations/facts.js';
 import { planFailover } from '../../../src/operations/failover.js';
@@ -7,6 +8,7 @@ import { runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { killNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { unreachable } from '../../support/simulate.js';
 import { type Servers, startServers } from '../../support/servers.js';
 
 const request = { leaderIsDead: false, acceptMinority: false };
@@ -53,6 +55,26 @@ describe('create and fail over', () => {
     const leader = await fleet.session('n1');
     await leader.query(`insert into products (sku, name, price) values ('first', 'x', 1)`);
     await expect.poll(position, { timeout: 10_000 }).toMatch(/^0\/[0-9A-F]{3,}$/);
+  });
+
+  it('starts the replicas again when the leader is back before anything was promoted', async () => {
+    let looks = 0;
+    // The first look finds no leader, the second one does: the plan of a failover, refused after the drain.
+    const planner = (snapshot: Snapshot) => {
+      looks += 1;
+      return planFailover(looks === 1 ? unreachable(snapshot, 'n1') : snapshot, fleet.config, {
+        ...request,
+        leaderIsDead: true,
+      });
+    };
+    await expect(runOperation(planner, { fleet, journal: noJournal })).rejects.toMatchObject({
+      code: 'leader-alive',
+      exit: 8,
+    });
+    const facts = factsOf(await observe(fleet), fleet.config);
+    expect(facts.epoch?.epoch).toBe(1);
+    for (const node of facts.reachable)
+      if (node.name !== 'n1') expect(isAttached(node, 1), node.name).toBe(true);
   });
 
   it('fails over when the leader is killed: no row copied, siblings attached, one writable node', async () => {

@@ -90,6 +90,16 @@ describe('failover: refusals', () => {
       })),
     }));
 
+  function refusing(): Snapshot {
+    const snapshot = withoutLeader();
+    return {
+      ...snapshot,
+      nodes: snapshot.nodes.map((node) =>
+        node.reachable ? node : { ...node, code: 'too-many-connections' },
+      ),
+    };
+  }
+
   it.each<[string, Snapshot, Partial<FailoverRequest>, string]>([
     ['the leader answers', healthy(), {}, 'leader-alive'],
     ['a name nobody has', withoutLeader(), { target: 'n9' }, 'unknown-node'],
@@ -104,6 +114,8 @@ describe('failover: refusals', () => {
     ['a replica heard the leader a second ago', hearing(1), {}, 'leader-heard'],
     ['the same, but the operator knows better', hearing(1), { leaderIsDead: true }, 'n4'],
     ['a worker whose last message is old', hearing(45), {}, 'n4'],
+    ['the leader lets nobody in', refusing(), {}, 'leader-answers'],
+    ['the same, but the operator knows better', refusing(), { leaderIsDead: true }, 'n4'],
     ['nobody knows an epoch', { ...healthy(), nodes: [bareNode('n1', 1)] }, {}, 'not-created'],
     [
       'nobody is a candidate',
