@@ -1,6 +1,6 @@
 import type { ChangeResult } from '../../cli/change-command.js';
 import { TablesCommand, tablesArgs } from '../../cli/tables-command.js';
-import { planAddTables } from '../../operations/tables.js';
+import { planAddTables } from '../../operations/tables/add.js';
 
 export default class PublicationAdd extends TablesCommand<typeof PublicationAdd> {
   static override summary = 'Replicate more tables, on every node alike, while the cluster is in use.';

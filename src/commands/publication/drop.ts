@@ -1,6 +1,6 @@
 import type { ChangeResult } from '../../cli/change-command.js';
 import { TablesCommand, tablesArgs } from '../../cli/tables-command.js';
-import { planDropTables } from '../../operations/tables.js';
+import { planDropTables } from '../../operations/tables/drop.js';
 
 export default class PublicationDrop extends TablesCommand<typeof PublicationDrop> {
   static override summary = 'Stop replicating tables, on every node alike. Their rows stay.';

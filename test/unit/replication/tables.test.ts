@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  type NodeTable,
-  type TablesAction,
-  type TablesState,
-  planAddTables,
-  planDropTables,
-  unfinishedTables,
-} from '../../../src/operations/tables.js';
+import type { TablesAction } from '../../../src/operations/tables/actions.js';
+import { planAddTables } from '../../../src/operations/tables/add.js';
+import { planDropTables } from '../../../src/operations/tables/drop.js';
+import type { NodeTable, TablesState } from '../../../src/operations/tables/model.js';
+import { unfinishedTables } from '../../../src/operations/tables/state.js';
 import { tableKey } from '../../../src/replication/publications.js';
 import { numberToLsn } from '../../../src/postgres/lsn.js';
 

@@ -1,11 +1,11 @@
 /** A tables action as a step that an operator can read. */
-import { FENCE_TRIGGER } from '../cluster/names.js';
-import type { TableName } from '../cluster/model.js';
-import { createFenceSql, disableFenceSql, dropFenceSql } from '../cluster/fence.js';
-import { literal, qualified } from '../postgres/quote.js';
-import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../replication/publications.js';
-import { refreshSubscriptionSql } from '../replication/subscriptions.js';
-import type { TablesAction, TablesStep } from './tables.js';
+import { createFenceSql, disableFenceSql, dropFenceSql } from '../../cluster/fence.js';
+import type { TableName } from '../../cluster/model.js';
+import { FENCE_TRIGGER } from '../../cluster/names.js';
+import { literal, qualified } from '../../postgres/quote.js';
+import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../../replication/publications.js';
+import { refreshSubscriptionSql } from '../../replication/subscriptions.js';
+import type { TablesAction, TablesStep } from './actions.js';
 
 interface Description {
   readonly id: string;

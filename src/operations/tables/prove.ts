@@ -10,17 +10,18 @@
  *  3. Still locked: the replica has caught up with the leader, so no older change of the table is on its way.
  *     REFRESH, then the lock ends. What is written from then on is applied.
  */
-import { commonFlavour, tablesEqual } from '../consistency/equal.js';
-import { EXIT, RepctlError } from '../errors.js';
-import type { StepResult } from '../plan/execute.js';
-import { literal, qualified } from '../postgres/quote.js';
-import type { Session } from '../postgres/session.js';
-import { PROBE_KIND, PUBLICATION } from '../cluster/names.js';
-import { refreshSubscriptionSql } from '../replication/subscriptions.js';
-import { tableKey } from '../replication/publications.js';
-import type { RunnerContext } from './runners/context.js';
-import { awaitEvent, locked } from './tables-run.js';
-import type { TablesAction } from './tables.js';
+import { PROBE_KIND, PUBLICATION } from '../../cluster/names.js';
+import { commonFlavour, tablesEqual } from '../../consistency/equal.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import type { StepResult } from '../../plan/execute.js';
+import { literal, qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { tableKey } from '../../replication/publications.js';
+import { refreshSubscriptionSql } from '../../replication/subscriptions.js';
+import type { RunnerContext } from '../runners/context.js';
+import type { TablesAction } from './actions.js';
+import { awaitEvent } from './events.js';
+import { locked } from './lock.js';
 
 type AttachTable = Extract<TablesAction, { kind: 'attach-table' }>;
 

@@ -1,23 +1,22 @@
-/** Does what tables.ts planned. Every runner checks first and can be run again. */
-import type { FencedTable } from '../cluster/fence.js';
-import { dropFenceSql, fenceSql, fencedTablesSql } from '../cluster/fence.js';
-import { slotName } from '../cluster/names.js';
-import type { TableName } from '../cluster/model.js';
-import { EXIT, RepctlError } from '../errors.js';
-import type { Runners, StepResult } from '../plan/execute.js';
-import type { Lsn } from '../postgres/lsn.js';
-import { qualified } from '../postgres/quote.js';
-import type { Session } from '../postgres/session.js';
-import { sqlStateOf } from '../postgres/sqlstate.js';
-import { flushNow } from '../replication/positions.js';
-import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../replication/publications.js';
-import { advanceSlot, standbyBaseSql } from '../replication/slots.js';
-import { refreshSubscriptionSql } from '../replication/subscriptions.js';
-import { subscriptionOf } from './facts.js';
-import { type RunnerContext, look, waitFor } from './runners/context.js';
-import { awaitCopy } from './runners/stream.js';
-import { attachProved } from './tables-prove.js';
-import type { TablesAction } from './tables.js';
+/** Does what add.ts and drop.ts planned. Every runner checks first and can be run again. */
+import { dropFenceSql, type FencedTable, fencedTablesSql, fenceSql } from '../../cluster/fence.js';
+import type { TableName } from '../../cluster/model.js';
+import { slotName } from '../../cluster/names.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import type { Runners, StepResult } from '../../plan/execute.js';
+import type { Lsn } from '../../postgres/lsn.js';
+import { qualified } from '../../postgres/quote.js';
+import { flushNow } from '../../replication/positions.js';
+import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../../replication/publications.js';
+import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
+import { refreshSubscriptionSql } from '../../replication/subscriptions.js';
+import { subscriptionOf } from '../facts.js';
+import { look, type RunnerContext } from '../runners/context.js';
+import { awaitCopy } from '../runners/stream.js';
+import type { TablesAction } from './actions.js';
+import { awaitEvent, insertEvent } from './events.js';
+import { locked } from './lock.js';
+import { attachProved } from './prove.js';
 
 type Of<Kind extends TablesAction['kind']> = Extract<TablesAction, { kind: Kind }>;
 
@@ -61,29 +60,6 @@ export const tablesRunners = (context: RunnerContext): Runners<TablesAction> => 
   'move-standby': (action) => moveStandby(context, action),
 });
 
-const LOCK_TRIES = 20;
-
-/**
- * Runs `body` in a transaction that holds SHARE ROW EXCLUSIVE on the table: no writer is in flight and none
- * begins; readers pass. The lock is asked for with a short timeout again and again, so that writers never queue
- * behind it for long. It also keeps a transaction from being published by half: ALTER PUBLICATION alone does
- * not wait for those that have written to the table already.
- */
-export async function locked<T>(session: Session, table: TableName, body: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await session.transaction(async () => {
-        await session.query(`set local lock_timeout = '500ms'`);
-        await session.query(`lock table ${qualified(table)} in share row exclusive mode`);
-        return body();
-      });
-    } catch (error) {
-      if (sqlStateOf(error) !== '55P03' || attempt === LOCK_TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
-    }
-  }
-}
-
 async function setFence(context: RunnerContext, action: Of<'fence'>): Promise<StepResult> {
   const session = await context.fleet.session(action.node);
   await locked(session, action.table, async () => {
@@ -125,45 +101,6 @@ async function attach(context: RunnerContext, action: Of<'attach-table'>): Promi
   }
   await session.query(refreshSubscriptionSql(action.subscription, true));
   return undefined;
-}
-
-async function insertEvent(
-  context: RunnerContext,
-  leader: Session,
-  kind: string,
-  epoch: number,
-  details: Readonly<Record<string, unknown>>,
-): Promise<string> {
-  const [row] = await leader.query<{ id: string }>(
-    `insert into repctl.event (epoch, kind, operator, reason, details) values ($1, $2, $3, $4, $5) returning id`,
-    [epoch, kind, context.operator, context.reason, JSON.stringify(details)],
-  );
-  return row?.id ?? '';
-}
-
-/** Waits until the event is visible on every node: the stream has carried all that came before it. */
-export async function awaitEvent(
-  context: RunnerContext,
-  id: string,
-  nodes: readonly string[],
-): Promise<void> {
-  const timeoutMs = context.fleet.config.statementTimeoutMs;
-  await Promise.all(
-    nodes.map(async (name) => {
-      const session = await context.fleet.session(name);
-      const seen = await waitFor(
-        async () =>
-          (await session.query('select from repctl.event where id = $1', [id])).length > 0 ? true : undefined,
-        { timeoutMs, pauseMs: 3 },
-      );
-      if (seen === true) return;
-      throw new RepctlError(
-        'not-streaming',
-        `A row written to the leader has not become visible on ${name} within ${(timeoutMs / 1000).toFixed(0)} s.`,
-        { exit: EXIT.incomplete, hint: `repctl subscription show ${name}`, details: { node: name } },
-      );
-    }),
-  );
 }
 
 /** The position is taken before the event is written, so a base past it was read after every copy had ended. */

@@ -1,13 +1,13 @@
 /** What `publication add` and `drop` must know of tables before they plan. */
-import { currentEpoch, ownSubscription, reachableLeader } from '../cluster/epochs.js';
-import type { Fleet } from '../cluster/fleet.js';
-import type { ReachableNode, Snapshot, TableName } from '../cluster/model.js';
-import { FENCE_TRIGGER, PUBLICATION, subscriptionName } from '../cluster/names.js';
-import { EXIT, RepctlError } from '../errors.js';
-import type { Lsn } from '../postgres/lsn.js';
-import { literal, qualified } from '../postgres/quote.js';
-import { tableKey } from '../replication/publications.js';
-import type { NodeTable, NodeTables, TableEvent, TableVerb, TablesState } from './tables.js';
+import { currentEpoch, ownSubscription, reachableLeader } from '../../cluster/epochs.js';
+import type { Fleet } from '../../cluster/fleet.js';
+import type { ReachableNode, Snapshot, TableName } from '../../cluster/model.js';
+import { FENCE_TRIGGER, PUBLICATION, subscriptionName } from '../../cluster/names.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import type { Lsn } from '../../postgres/lsn.js';
+import { literal, qualified } from '../../postgres/quote.js';
+import { tableKey } from '../../replication/publications.js';
+import type { NodeTable, NodeTables, TableEvent, TablesState, TableVerb } from './model.js';
 
 /**
  * $1: names, as to_regclass reads them; $2: the node's subscription. Besides those named, every published table.
