@@ -171,7 +171,18 @@ export async function pauseServer(node: SandboxNode): Promise<number> {
   signalProcess(first.postmaster.pid, 'SIGSTOP');
   const { all } = (await serverProcesses(node)) ?? first;
   for (const one of all) signalProcess(one.pid, 'SIGSTOP');
+  await frozen(node, true);
   return all.length;
+}
+
+/** On a busy machine a signal takes effect some time after kill() has returned. */
+async function frozen(node: SandboxNode, wanted: boolean): Promise<void> {
+  const deadline = Date.now() + 2000;
+  while (Date.now() < deadline) {
+    const found = await serverProcesses(node);
+    if (!found || found.all.every((one) => one.stopped === wanted)) return;
+    await delay(5);
+  }
 }
 
 /** SIGCONT of every process, children first. Returns how many. */
@@ -179,6 +190,7 @@ export async function resumeServer(node: SandboxNode): Promise<number> {
   const found = await serverProcesses(node);
   if (!found) return 0;
   for (const one of found.all.toReversed()) signalProcess(one.pid, 'SIGCONT');
+  await frozen(node, false);
   return found.all.length;
 }
 
