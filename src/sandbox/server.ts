@@ -1,6 +1,7 @@
 /** One PostgreSQL server: made, started, stopped, killed, frozen. Its state is read from the processes. */
 import { appendFile, chown, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Account, NodeProcessState, SandboxNode } from './model.js';
 import { type ProcessInfo, processes, run, signalProcess, waitGone } from './process.js';
