@@ -83,7 +83,8 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   ): Promise<ChangeResult> {
     const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
     const view = planView(plan);
-    const base = { operation: plan.operation, title: plan.title, notes: plan.notes, data: plan.data ?? {} };
+    const told = ({ operation, title, notes, data = {} }: Plan) => ({ operation, title, notes, data });
+    let base = told(plan);
     if (dryRun) {
       const steps = view.steps;
       return this.show(
@@ -98,7 +99,10 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
       );
     }
     this.say(renderPlan(view, this.errStyle(), { sql: false }));
+    const lookedMs = performance.now() - start;
     await confirm({ question, yes, json: this.jsonEnabled() });
+    // The time that a person takes to answer is not the operation's.
+    const confirmed = performance.now();
     const reporter = await stepReporter({
       style: this.errStyle(),
       isTTY: process.stderr.isTTY,
@@ -112,8 +116,11 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
         reason: reason ?? null,
         onEvent: reporter.onEvent,
         signal: this.interruptible(),
+        onPlan: (final) => {
+          base = told(final);
+        },
       });
-      const totalMs = Math.round(performance.now() - start);
+      const totalMs = Math.round(lookedMs + performance.now() - confirmed);
       const result: ChangeResult = { ...base, status: 'done', steps: finished.map(stepReport), totalMs };
       return this.show(result, (_, style) => renderDone(result, style, next));
     } finally {

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly reason?: string | null;
   readonly onEvent?: ((event: StepEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Told of the plan that runs in the end, where planning again after the drain made another one. */
+  readonly onPlan?: ((plan: Plan) => void) | undefined;
 }
 
 /** `user@host`, for the records. */
@@ -98,6 +100,7 @@ export async function runPlan(
     stopped.push(...draining);
     try {
       rest = await makePlan(options.fleet, planner);
+      options.onPlan?.(rest);
     } catch (error) {
       throw await startAgain(options.fleet, stopped, error);
     }

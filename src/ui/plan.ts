@@ -25,7 +25,14 @@ export const planView = ({ operation, title, notes, steps }: Plan): PlanView => 
 
 /** Title, notes, numbered steps; with `sql` also the statements of each. */
 export function renderPlan(plan: PlanView, { c, width }: Style, options: { sql: boolean }): string {
-  const lines = [c.bold(plan.title), ...plan.notes.flatMap((note) => wrap(`· ${note}`, width, '  '))];
+  const lines = [
+    c.bold(plan.title),
+    ...plan.notes.flatMap((note) => {
+      // What may be lost is what a tired reader must not miss.
+      const color = note.startsWith('at risk') ? c.yellow : (text: string) => text;
+      return wrap(`· ${note}`, width, '  ').map((line) => color(line));
+    }),
+  ];
   if (plan.steps.length === 0) return [...lines, 'Nothing to do.'].join('\n');
   lines.push('');
   for (const [index, step] of plan.steps.entries()) {
