@@ -2,8 +2,9 @@
 import { Args, type Command, Flags } from '@oclif/core';
 import { observe } from '../cluster/observe.js';
 import { type SubscriptionChange, planSubscription } from '../operations/parts.js';
-import { orRefuse, runParts } from '../operations/parts-plan.js';
-import { findSubscription } from '../replication/views.js';
+import { runParts } from '../operations/parts-plan.js';
+import { orRefuse } from '../operations/run.js';
+import { findSubscription } from '../replication/views/subscription.js';
 import { ChangeCommand, type ChangeResult } from './change-command.js';
 
 export const subscriptionArgs = {

@@ -2,7 +2,7 @@
 import { Args, type Command } from '@oclif/core';
 import { observe } from '../cluster/observe.js';
 import type { TableName } from '../cluster/model.js';
-import { orRefuse } from '../operations/parts-plan.js';
+import { orRefuse } from '../operations/run.js';
 import { operatorName } from '../operations/run.js';
 import { observeTables } from '../operations/tables/observe.js';
 import { tablesRunners } from '../operations/tables/run.js';

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { observe } from '../cluster/observe.js';
-import { type History, historyOf, readEvents } from '../replication/views.js';
+import { type History, historyOf, readEvents } from '../replication/views/history.js';
 import { renderHistory } from '../ui/history.js';
 
 export default class HistoryCommand extends BaseCommand<typeof HistoryCommand> {

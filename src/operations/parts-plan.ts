@@ -1,16 +1,10 @@
 /** A plan of parts.ts, or its refusal thrown; and how to run it. */
 import type { Fleet } from '../cluster/fleet.js';
 import { type FinishedStep, execute } from '../plan/execute.js';
-import type { Plan, Planned } from '../plan/plan.js';
+import type { Plan } from '../plan/plan.js';
 import type { PartAction } from './parts.js';
 import { partRunners } from './parts-run.js';
-import { type RunOptions, refusalError } from './run.js';
-
-/** Throws the refusal (exit 6). */
-export function orRefuse<Action extends { readonly kind: string }>(planned: Planned<Action>): Plan<Action> {
-  if (planned.kind === 'refused') throw refusalError(planned.refusal);
-  return planned.plan;
-}
+import type { RunOptions } from './run.js';
 
 export const runParts =
   (fleet: Fleet, plan: Plan<PartAction>) =>

@@ -8,7 +8,7 @@ import type {
   SubscriptionInfo,
   TableName,
 } from '../cluster/model.js';
-import { type Plan, type Planned, type Step, planned, refused } from '../plan/plan.js';
+import { type Plan, type Planned, planned, refused } from '../plan/plan.js';
 import type { Lsn } from '../postgres/lsn.js';
 import { dropSlotSql } from '../replication/slots.js';
 import {
@@ -20,7 +20,8 @@ import {
 import { type UpkeepMove, type UpkeepSkip, planUpkeep, upkeepSql } from '../replication/upkeep.js';
 import { tableKey } from '../replication/publications.js';
 import type { SequenceSync } from '../replication/sequence-view.js';
-import { type Found, isOwn, slotView } from '../replication/views.js';
+import type { Found } from '../replication/views/found.js';
+import { isOwn, slotView } from '../replication/views/slot.js';
 
 export interface RunSql {
   readonly kind: 'sql';
@@ -59,13 +60,6 @@ const foreignFinding = (kind: string, node: string, name: string): Finding =>
     `${kind} ${name} on ${node} was not made by repctl.`,
     'Add --foreign if you are sure that nobody else needs it as it is.',
   );
-
-const onePlan = (
-  operation: string,
-  title: string,
-  notes: readonly string[],
-  steps: readonly Step<PartAction>[],
-): Planned<PartAction> => planned({ operation, title, notes, steps });
 
 // ---- subscriptions -----------------------------------------------------------------------------------------
 
@@ -110,11 +104,11 @@ export function planSubscription(
   if (findings.length > 0) return refused(operation, findings);
   const done = (change.verb === 'enable' && item.enabled) || (change.verb === 'disable' && !item.enabled);
   const { why, notes } = CHANGES[change.verb];
-  return onePlan(
+  return planned({
     operation,
-    `${change.verb} subscription ${item.name} on ${node.name}`,
+    title: `${change.verb} subscription ${item.name} on ${node.name}`,
     notes,
-    done
+    steps: done
       ? []
       : [
           {
@@ -126,7 +120,7 @@ export function planSubscription(
             action: { kind: 'sql', node: node.name, sql: [subscriptionSql(item.name, change)] },
           },
         ],
-  );
+  });
 }
 
 function subscriptionSql(name: string, change: SubscriptionChange): string {
@@ -216,11 +210,11 @@ export function planSlotDrop(
       ),
     );
   if (findings.length > 0) return refused('slot-drop', findings);
-  return onePlan(
-    'slot-drop',
-    `drop slot ${item.name} on ${node.name}`,
-    [`It keeps ${String(item.retainedBytes)} bytes of WAL, which the server may then remove.`],
-    [
+  return planned({
+    operation: 'slot-drop',
+    title: `drop slot ${item.name} on ${node.name}`,
+    notes: [`It keeps ${String(item.retainedBytes)} bytes of WAL, which the server may then remove.`],
+    steps: [
       {
         id: `drop-slot:${item.name}`,
         node: node.name,
@@ -230,7 +224,7 @@ export function planSlotDrop(
         action: { kind: 'drop-slot', node: node.name, slot: item.name, sibling: view.for },
       },
     ],
-  );
+  });
 }
 
 export interface SlotAdvancePlan {
@@ -246,11 +240,11 @@ export function planSlotAdvance(snapshot: Snapshot, only?: string): SlotAdvanceP
     notes.push(`${only} is the leader: its slots feed the replicas and move with them.`);
   return {
     skipped,
-    planned: onePlan(
-      'slot-advance',
-      'move standby slots to what their nodes have for good',
+    planned: planned({
+      operation: 'slot-advance',
+      title: 'move standby slots to what their nodes have for good',
       notes,
-      moves.map((move) => ({
+      steps: moves.map((move) => ({
         id: `advance:${move.node}:${move.sibling}`,
         node: move.node,
         title: `advance ${move.slot} on ${move.node}`,
@@ -262,7 +256,7 @@ export function planSlotAdvance(snapshot: Snapshot, only?: string): SlotAdvanceP
         // Decoding takes the processor of its node: nodes side by side, slots of one node one by one.
         action: { kind: 'advance-slot', move },
       })),
-    ),
+    }),
   };
 }
 
@@ -274,11 +268,11 @@ export function planSequences(
   missing: readonly (TableName & { readonly node: string })[],
 ): Planned<PartAction> {
   const nodes = [...new Set(moves.map((move) => move.node))];
-  return onePlan(
-    'sequence-sync',
-    "bring the replicas' sequences to where the leader's are",
-    missing.map((one) => `missing on ${one.node}: ${tableKey(one)}`),
-    nodes.map((node) => {
+  return planned({
+    operation: 'sequence-sync',
+    title: "bring the replicas' sequences to where the leader's are",
+    notes: missing.map((one) => `missing on ${one.node}: ${tableKey(one)}`),
+    steps: nodes.map((node) => {
       const own = moves.filter((move) => move.node === node);
       const sql = own.map((move) => move.sql);
       return {
@@ -291,5 +285,5 @@ export function planSequences(
         action: { kind: 'sql', node, sql },
       };
     }),
-  );
+  });
 }

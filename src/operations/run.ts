@@ -48,6 +48,12 @@ export function refusalError({ operation, findings }: Refusal): RepctlError {
   });
 }
 
+/** The plan; throws a refusal (exit 6). */
+export function orRefuse<Action extends { readonly kind: string }>(planned: Planned<Action>): Plan<Action> {
+  if (planned.kind === 'refused') throw refusalError(planned.refusal);
+  return planned.plan;
+}
+
 /**
  * How long a refusal is looked into again before it is believed, milliseconds. A leader that has just died is
  * still "heard" by replicas until their sockets close, which takes them some moments under load.

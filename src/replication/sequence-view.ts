@@ -12,7 +12,7 @@ import {
   syncSequenceSql,
 } from './sequences.js';
 import { compareTables, tableKey } from './publications.js';
-import { type Unseen, unseenNodes } from './views.js';
+import { type Unseen, unseenNodes } from './views/answers.js';
 
 export interface SequenceOnNode {
   readonly node: string;

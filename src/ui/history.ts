@@ -1,5 +1,5 @@
 import type { EventRow } from '../cluster/model.js';
-import type { History } from '../replication/views.js';
+import type { History } from '../replication/views/history.js';
 import type { Style } from './color.js';
 import { formatBytes, formatDuration } from './format.js';
 import { lsnDistance } from '../postgres/lsn.js';

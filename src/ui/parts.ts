@@ -1,5 +1,5 @@
 /** What the inspecting commands share on the screen. */
-import type { Unseen } from '../replication/views.js';
+import type { Unseen } from '../replication/views/answers.js';
 import type { Style } from './color.js';
 
 /** A line for each node that did not answer, after a table of those that did. */

@@ -1,5 +1,5 @@
 import { tableKey } from '../replication/publications.js';
-import type { PublicationList, PublicationTable, PublicationView } from '../replication/views.js';
+import type { PublicationList, PublicationTable, PublicationView } from '../replication/views/publication.js';
 import type { Style } from './color.js';
 import { facts, owner, withUnseen } from './parts.js';
 import { renderTable } from './table.js';

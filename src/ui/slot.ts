@@ -1,4 +1,4 @@
-import type { SlotList, SlotView } from '../replication/views.js';
+import type { SlotList, SlotView } from '../replication/views/slot.js';
 import type { Style } from './color.js';
 import { formatBytes } from './format.js';
 import { dash, owner, withUnseen } from './parts.js';

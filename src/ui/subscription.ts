@@ -1,5 +1,5 @@
 import { tableKey } from '../replication/publications.js';
-import type { SubscriptionList, SubscriptionView } from '../replication/views.js';
+import type { SubscriptionList, SubscriptionView } from '../replication/views/subscription.js';
 import type { Style } from './color.js';
 import { formatBytes } from './format.js';
 import { dash, facts, owner, withUnseen } from './parts.js';

@@ -1,7 +1,8 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
-import { type PublicationList, publicationList, requireAnswers } from '../../replication/views.js';
+import { requireAnswers } from '../../replication/views/answers.js';
+import { type PublicationList, publicationList } from '../../replication/views/publication.js';
 import { renderPublications } from '../../ui/publication.js';
 
 export default class PublicationListCommand extends BaseCommand<typeof PublicationListCommand> {

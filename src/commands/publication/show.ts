@@ -1,7 +1,7 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
-import { type PublicationView, publicationView } from '../../replication/views.js';
+import { type PublicationView, publicationView } from '../../replication/views/publication.js';
 import { renderPublication } from '../../ui/publication.js';
 
 export default class PublicationShow extends BaseCommand<typeof PublicationShow> {

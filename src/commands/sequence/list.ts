@@ -1,7 +1,7 @@
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
 import { type SequenceList, observeSequences, sequenceList } from '../../replication/sequence-view.js';
-import { requireAnswers } from '../../replication/views.js';
+import { requireAnswers } from '../../replication/views/answers.js';
 import { renderSequences } from '../../ui/sequence.js';
 
 export default class SequenceListCommand extends BaseCommand<typeof SequenceListCommand> {

@@ -1,9 +1,10 @@
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
 import { planSequences } from '../../operations/parts.js';
-import { orRefuse, runParts } from '../../operations/parts-plan.js';
+import { runParts } from '../../operations/parts-plan.js';
+import { orRefuse } from '../../operations/run.js';
 import { observeSequences, planSequenceSync } from '../../replication/sequence-view.js';
-import { requireAnswers } from '../../replication/views.js';
+import { requireAnswers } from '../../replication/views/answers.js';
 
 export default class SequenceSync extends ChangeCommand<typeof SequenceSync> {
   static override summary = "Bring the replicas' sequences to where the leader's are, never backwards.";

@@ -2,8 +2,9 @@ import { Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
 import { planSlotAdvance } from '../../operations/parts.js';
-import { orRefuse, runParts } from '../../operations/parts-plan.js';
-import { requireAnswers } from '../../replication/views.js';
+import { runParts } from '../../operations/parts-plan.js';
+import { orRefuse } from '../../operations/run.js';
+import { requireAnswers } from '../../replication/views/answers.js';
 
 export default class SlotAdvance extends ChangeCommand<typeof SlotAdvance> {
   static override summary = 'Free the WAL that standby slots hold in vain.';

@@ -2,8 +2,9 @@ import { Args, Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
 import { planSlotDrop } from '../../operations/parts.js';
-import { orRefuse, runParts } from '../../operations/parts-plan.js';
-import { findSlot } from '../../replication/views.js';
+import { runParts } from '../../operations/parts-plan.js';
+import { orRefuse } from '../../operations/run.js';
+import { findSlot } from '../../replication/views/slot.js';
 
 export default class SlotDrop extends ChangeCommand<typeof SlotDrop> {
   static override summary = 'Drop a replication slot that nobody needs.';

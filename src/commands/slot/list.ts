@@ -1,7 +1,8 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
-import { type SlotList, slotList, requireAnswers } from '../../replication/views.js';
+import { requireAnswers } from '../../replication/views/answers.js';
+import { type SlotList, slotList } from '../../replication/views/slot.js';
 import { renderSlots } from '../../ui/slot.js';
 
 export default class SlotListCommand extends BaseCommand<typeof SlotListCommand> {

@@ -1,7 +1,8 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
-import { type SubscriptionList, subscriptionList, requireAnswers } from '../../replication/views.js';
+import { requireAnswers } from '../../replication/views/answers.js';
+import { type SubscriptionList, subscriptionList } from '../../replication/views/subscription.js';
 import { renderSubscriptions } from '../../ui/subscription.js';
 
 export default class SubscriptionListCommand extends BaseCommand<typeof SubscriptionListCommand> {

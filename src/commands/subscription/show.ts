@@ -1,7 +1,11 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { observe } from '../../cluster/observe.js';
-import { type SubscriptionView, findSubscription, subscriptionView } from '../../replication/views.js';
+import {
+  findSubscription,
+  type SubscriptionView,
+  subscriptionView,
+} from '../../replication/views/subscription.js';
 import { renderSubscription } from '../../ui/subscription.js';
 
 export default class SubscriptionShow extends BaseCommand<typeof SubscriptionShow> {

@@ -2,17 +2,14 @@ import { describe, expect, it } from 'vitest';
 import type { ReachableNode, SlotInfo, Snapshot, SubscriptionInfo } from '../../../src/cluster/model.js';
 import { planSlotAdvance, planSlotDrop, planSubscription } from '../../../src/operations/parts.js';
 import { planUpkeep } from '../../../src/replication/upkeep.js';
-import {
-  findSlot,
-  findSubscription,
-  historyOf,
-  publicationView,
-  slotView,
-} from '../../../src/replication/views.js';
+import { historyOf } from '../../../src/replication/views/history.js';
+import { publicationView } from '../../../src/replication/views/publication.js';
+import { findSlot, slotView } from '../../../src/replication/views/slot.js';
+import { findSubscription } from '../../../src/replication/views/subscription.js';
 import { renderSlots } from '../../../src/ui/slot.js';
 import { renderPublication } from '../../../src/ui/publication.js';
 import { plainStyle } from '../../../src/ui/color.js';
-import { slotList } from '../../../src/replication/views.js';
+import { slotList } from '../../../src/replication/views/slot.js';
 
 const slot = (name: string, changes: Partial<SlotInfo> = {}): SlotInfo => ({
   name,

@@ -1,0 +1,61 @@
+/** Epochs and events, as the leader or the most advanced node tells them. */
+import { leaderOf, reachableLeader, reachableNodes } from '../../cluster/epochs.js';
+import type { Epoch, EventRow, ReachableNode, Snapshot } from '../../cluster/model.js';
+import { PROBE_KIND } from '../../cluster/names.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import type { Session } from '../../postgres/session.js';
+import { type Unseen, unseenNodes } from './answers.js';
+
+export interface History {
+  /** The node it was read from: the leader, or the most advanced one that answers. */
+  readonly readFrom: string;
+  readonly leader: string | null;
+  /** Newest first. */
+  readonly epochs: readonly Epoch[];
+  readonly events: readonly EventRow[];
+  readonly unreachable: readonly Unseen[];
+}
+
+/** More events than a snapshot holds, newest first. */
+export const readEvents = (session: Session, limit: number): Promise<readonly EventRow[]> =>
+  session
+    .query<{ events: EventRow[] }>(
+      `select coalesce(json_agg(to_json(e)), '[]') as events from (
+         select id, at, epoch, kind, node, operator, reason, details from repctl.event
+         where kind <> $1 order by at desc limit $2) e`,
+      [PROBE_KIND, limit],
+    )
+    // PostgreSQL writes +00:00 in JSON; everywhere else repctl says Z.
+    .then((rows) =>
+      (rows[0]?.events ?? []).map((event) => ({ ...event, at: new Date(event.at).toISOString() })),
+    );
+
+/** Throws `not-created` (exit 2), or `node-unreachable` (exit 3) when no node answers. */
+export function historyOf(snapshot: Snapshot): History {
+  const nodes = reachableNodes(snapshot);
+  const newest = (node: ReachableNode): number => node.epochs[0]?.epoch ?? 0;
+  const highest = Math.max(0, ...nodes.map(newest));
+  const from =
+    reachableLeader(snapshot) ??
+    nodes
+      .filter((node) => newest(node) === highest)
+      .toSorted((a, b) => ((a.events[0]?.at ?? '') < (b.events[0]?.at ?? '') ? 1 : -1))[0];
+  if (from === undefined) {
+    throw new RepctlError('node-unreachable', 'No node of this cluster answers.', {
+      exit: EXIT.unreachable,
+      hint: 'repctl status',
+    });
+  }
+  if (from.epochs.length === 0) {
+    throw new RepctlError('not-created', 'This cluster has no history: it was not created yet.', {
+      hint: 'repctl cluster create',
+    });
+  }
+  return {
+    readFrom: from.name,
+    leader: leaderOf(snapshot)?.name ?? from.epochs[0]?.leader ?? null,
+    epochs: from.epochs,
+    events: from.events,
+    unreachable: unseenNodes(snapshot),
+  };
+}
