@@ -45,5 +45,7 @@ export function makeClients(fleet: Fleet): Clients {
 /** Holds the apply worker of a node back: it waits for a lock that readers do not notice. */
 export async function holdApply(session: Session): Promise<() => Promise<void>> {
   await session.simple('begin; lock table products in share row exclusive mode');
-  return async () => void (await session.simple('rollback'));
+  return async () => {
+    await session.simple('rollback');
+  };
 }

@@ -57,11 +57,12 @@ const stockOn = async (node: string): Promise<number | undefined> => {
   const [row] = await session.query<{ stock: number }>(`select stock from products where sku = 'S'`);
   return row?.stock;
 };
-const untilStock = async (node: string, stock: number): Promise<void> =>
-  void (await until(
+const untilStock = async (node: string, stock: number): Promise<void> => {
+  await until(
     () => stockOn(node),
     (found) => found === stock,
-  ));
+  );
+};
 const hold = async (...nodes: string[]): Promise<void> => {
   for (const node of nodes) releases.push(await holdApply(await servers.superuser(node)));
 };
