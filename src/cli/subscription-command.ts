@@ -1,8 +1,8 @@
 /** What enable, disable, refresh and skip share: find the subscription, plan the change, carry it out. */
 import { Args, type Command, Flags } from '@oclif/core';
 import { observe } from '../cluster/observe.js';
-import { type SubscriptionChange, planSubscription } from '../operations/parts.js';
-import { runParts } from '../operations/parts-plan.js';
+import { planSubscription, type SubscriptionChange } from '../operations/parts/subscription.js';
+import { runParts } from '../operations/parts/run.js';
 import { orRefuse } from '../operations/run.js';
 import { findSubscription } from '../replication/views/subscription.js';
 import { ChangeCommand, type ChangeResult } from './change-command.js';

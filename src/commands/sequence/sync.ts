@@ -1,7 +1,7 @@
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
-import { planSequences } from '../../operations/parts.js';
-import { runParts } from '../../operations/parts-plan.js';
+import { planSequences } from '../../operations/parts/sequence.js';
+import { runParts } from '../../operations/parts/run.js';
 import { orRefuse } from '../../operations/run.js';
 import { observeSequences, planSequenceSync } from '../../replication/sequence-view.js';
 import { requireAnswers } from '../../replication/views/answers.js';

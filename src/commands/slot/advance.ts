@@ -1,8 +1,8 @@
 import { Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
-import { planSlotAdvance } from '../../operations/parts.js';
-import { runParts } from '../../operations/parts-plan.js';
+import { planSlotAdvance } from '../../operations/parts/slot.js';
+import { runParts } from '../../operations/parts/run.js';
 import { orRefuse } from '../../operations/run.js';
 import { requireAnswers } from '../../replication/views/answers.js';
 

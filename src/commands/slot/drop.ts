@@ -1,8 +1,8 @@
 import { Args, Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { observe } from '../../cluster/observe.js';
-import { planSlotDrop } from '../../operations/parts.js';
-import { runParts } from '../../operations/parts-plan.js';
+import { planSlotDrop } from '../../operations/parts/slot.js';
+import { runParts } from '../../operations/parts/run.js';
 import { orRefuse } from '../../operations/run.js';
 import { findSlot } from '../../replication/views/slot.js';
 

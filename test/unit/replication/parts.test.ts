@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ReachableNode, SlotInfo, Snapshot, SubscriptionInfo } from '../../../src/cluster/model.js';
-import { planSlotAdvance, planSlotDrop, planSubscription } from '../../../src/operations/parts.js';
+import { planSlotAdvance, planSlotDrop } from '../../../src/operations/parts/slot.js';
+import { planSubscription } from '../../../src/operations/parts/subscription.js';
 import { planUpkeep } from '../../../src/replication/upkeep.js';
 import { historyOf } from '../../../src/replication/views/history.js';
 import { publicationView } from '../../../src/replication/views/publication.js';
