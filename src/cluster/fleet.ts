@@ -31,7 +31,11 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
       hint: `Known nodes: ${known}`,
     });
   };
+  const state = { closed: false };
   const open = (name: string, applicationName?: string) => {
+    // Late work of a run that is over must not open what nobody will close: the process would never end.
+    if (state.closed)
+      throw new RepctlError('bug', `${name}: a session was asked for after the last one was closed.`);
     const connection = connectionOf(node(name).url);
     return openSession({
       node: name,
@@ -50,12 +54,16 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
     config,
     node,
     async session(name) {
-      const existing = shared.get(name);
-      if (existing) {
-        const session = await existing.catch(() => undefined);
+      let opening = shared.get(name);
+      while (opening !== undefined) {
+        const session = await opening.catch(() => undefined);
         if (session?.alive) return session;
+        const now = shared.get(name);
+        // Whoever finds it dead first opens it again; the others wait for that one.
+        if (now === opening) shared.delete(name);
+        opening = now === opening ? undefined : now;
       }
-      const opening = open(name);
+      opening = open(name);
       shared.set(name, opening);
       return opening;
     },
@@ -65,6 +73,7 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
       return session;
     },
     async close() {
+      state.closed = true;
       const all = [...shared.values(), ...own].map(async (session) => (await session).close());
       await Promise.allSettled(all);
       shared.clear();
