@@ -1,12 +1,14 @@
 /** Snapshot → what it means: each node's state, the cluster's, and every finding. Pure. */
 import type { ClusterConfig } from '../config/schema.js';
 import { currentEpoch, reachableLeader } from './epochs.js';
-import { leaderFindings } from './findings-leader.js';
-import { replicaFindings } from './findings-replica.js';
-import { serverFindings } from './findings-server.js';
+import { leaderFindings } from './findings/leader.js';
+import { replicaFindings } from './findings/replica.js';
+import { serverFindings } from './findings/server.js';
+import type { View } from './findings/view.js';
 import { DEFAULT_LIMITS, type Limits } from './limits.js';
-import type { ClusterState, Finding, ReachableNode, Severity, Snapshot } from './model.js';
+import type { ClusterState, Finding, Snapshot } from './model.js';
 import { type NodeReport, reportOf } from './report.js';
+import { bySeverity } from './severity.js';
 
 export interface Analysis {
   readonly cluster: string;
@@ -18,21 +20,6 @@ export interface Analysis {
   /** The gravest first. */
   readonly findings: readonly Finding[];
 }
-
-/** What the finders look at. */
-export interface View {
-  readonly snapshot: Snapshot;
-  readonly config: Pick<ClusterConfig, 'cluster' | 'clusterAssumed'>;
-  readonly limits: Limits;
-  /** 0 before `create`. */
-  readonly epoch: number;
-  readonly leaderName: string | null;
-  /** The leader, if it answered. */
-  readonly leader: ReachableNode | undefined;
-  readonly reports: readonly NodeReport[];
-}
-
-const RANK: Readonly<Record<Severity, number>> = { critical: 0, error: 1, warning: 2, info: 3 };
 
 export function analyse(
   snapshot: Snapshot,
@@ -53,7 +40,7 @@ export function analyse(
   };
   const order = (finding: Finding): number => snapshot.nodes.findIndex((node) => node.name === finding.node);
   const findings = [...leaderFindings(view), ...replicaFindings(view), ...serverFindings(view)].toSorted(
-    (a, b) => RANK[a.severity] - RANK[b.severity] || order(a) - order(b),
+    (a, b) => bySeverity(a, b) || order(a) - order(b),
   );
   return {
     cluster: snapshot.cluster,

@@ -1,5 +1,5 @@
 import { BaseCommand } from '../cli/base-command.js';
-import { type DoctorReport, examine } from '../cluster/doctor.js';
+import { type DoctorReport, examine } from '../cluster/doctor/examine.js';
 import { EXIT } from '../errors.js';
 import { renderDoctor } from '../ui/doctor.js';
 

@@ -1,7 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
-import { lastSeen } from '../cluster/last-seen.js';
-import { stateDir } from '../config/paths.js';
+import { failoverFlags, failoverRequest } from '../cli/failover-flags.js';
 import { planFailover } from '../operations/failover.js';
 
 export default class Failover extends ChangeCommand<typeof Failover> {
@@ -17,19 +16,15 @@ transaction. Interrupted at any point, the same command finishes the work.`;
   static override args = {
     node: Args.string({ description: 'The new leader; default: the most advanced replica.' }),
   };
-  static override flags = {
-    'leader-is-dead': Flags.boolean({ summary: 'Go on although replicas still hear the leader.' }),
-    'accept-minority': Flags.boolean({ summary: 'Go on although fewer than half of the nodes answer.' }),
-  };
+  static override flags = failoverFlags;
 
   async run(): Promise<ChangeResult> {
     const config = this.cluster();
-    const request = {
+    const request = failoverRequest({
+      cluster: config.cluster,
       target: this.args.node,
-      leaderIsDead: this.flags['leader-is-dead'],
-      acceptMinority: this.flags['accept-minority'],
-      lastSeen: lastSeen(stateDir(), config.cluster),
-    };
+      flags: this.flags,
+    });
     return this.change({
       fleet: this.fleet(config),
       planner: (snapshot) => planFailover(snapshot, config, request),

@@ -1,7 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
-import { lastSeen } from '../cluster/last-seen.js';
-import { stateDir } from '../config/paths.js';
+import { failoverFlags, failoverRequest } from '../cli/failover-flags.js';
 import { planPromote } from '../operations/promote.js';
 
 export default class Promote extends ChangeCommand<typeof Promote> {
@@ -13,19 +12,15 @@ export default class Promote extends ChangeCommand<typeof Promote> {
     '<%= config.bin %> <%= command.id %> n2 --dry-run',
   ];
   static override args = { node: Args.string({ description: 'The new leader.', required: true }) };
-  static override flags = {
-    'leader-is-dead': Flags.boolean({ summary: 'Go on although replicas still hear the leader.' }),
-    'accept-minority': Flags.boolean({ summary: 'Go on although fewer than half of the nodes answer.' }),
-  };
+  static override flags = failoverFlags;
 
   async run(): Promise<ChangeResult> {
     const config = this.cluster();
-    const request = {
+    const request = failoverRequest({
+      cluster: config.cluster,
       target: this.args.node,
-      leaderIsDead: this.flags['leader-is-dead'],
-      acceptMinority: this.flags['accept-minority'],
-      lastSeen: lastSeen(stateDir(), config.cluster),
-    };
+      flags: this.flags,
+    });
     return this.change({
       fleet: this.fleet(config),
       planner: (snapshot) => planPromote(snapshot, config, request),

@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { parseDuration } from '../cli/duration.js';
 import { repeat } from '../cli/repeat.js';
-import { type Analysis, analyse } from '../cluster/analyse.js';
+import { analyse, type Analysis } from '../cluster/analyse.js';
 import { noteLeader } from '../cluster/last-seen.js';
 import { observe } from '../cluster/observe.js';
 import { stateDir } from '../config/paths.js';

@@ -1,5 +1,5 @@
 /** `repctl doctor`: one line a node, then what was found. */
-import type { DoctorNode, DoctorReport } from '../cluster/doctor.js';
+import type { DoctorNode, DoctorReport } from '../cluster/doctor/examine.js';
 import type { Style } from './color.js';
 import { renderFindings } from './findings.js';
 import { formatDuration } from './format.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Analysis } from '../../../src/cluster/analyse.js';
-import type { DoctorReport } from '../../../src/cluster/doctor.js';
+import type { DoctorReport } from '../../../src/cluster/doctor/examine.js';
 import type { LagReport } from '../../../src/cluster/lag.js';
 import { makeCli } from '../../support/home-cli.js';
 import { until } from '../../support/wait.js';

@@ -1,7 +1,7 @@
 /** Every check of doctor, provoked on real servers that are not a cluster yet. */
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type DoctorReport, examine } from '../../../src/cluster/doctor.js';
+import { type DoctorReport, examine } from '../../../src/cluster/doctor/examine.js';
 import { openFleet } from '../../../src/cluster/fleet.js';
 import type { ClusterConfig, NodeConfig } from '../../../src/config/schema.js';
 import { superuserSession } from '../../../src/sandbox/sandbox.js';

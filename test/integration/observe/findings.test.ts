@@ -1,6 +1,6 @@
 /** Every state and finding that a running cluster can be brought into, provoked on real servers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Analysis, analyse } from '../../../src/cluster/analyse.js';
+import { analyse, type Analysis } from '../../../src/cluster/analyse.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { DEFAULT_LIMITS, type Limits } from '../../../src/cluster/limits.js';
 import { observe } from '../../../src/cluster/observe.js';

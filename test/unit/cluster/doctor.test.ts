@@ -1,8 +1,8 @@
 /** The checks of doctor that no server of today can be brought into; the others run on real ones. */
 import { describe, expect, it } from 'vitest';
 import { analyse } from '../../../src/cluster/analyse.js';
-import { doctorFindings } from '../../../src/cluster/doctor-findings.js';
-import type { Trials } from '../../../src/cluster/doctor-trials.js';
+import { doctorFindings } from '../../../src/cluster/doctor/findings.js';
+import type { Trials } from '../../../src/cluster/doctor/trials.js';
 import type { Snapshot } from '../../../src/cluster/model.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
 import { healthy, patch, slotOf } from '../../support/snapshots.js';

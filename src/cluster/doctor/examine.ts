@@ -1,14 +1,15 @@
 /** `doctor`: is every node fit to be part of the cluster, now and as its next leader? Changes nothing. */
-import { isPooledHost } from '../config/connection.js';
-import { resolveTables } from '../replication/publications.js';
-import { analyse } from './analyse.js';
-import { doctorFindings } from './doctor-findings.js';
-import { type Trials, tryNode } from './doctor-trials.js';
-import { isReachable } from './epochs.js';
-import type { Fleet } from './fleet.js';
-import type { Finding, NodeSnapshot, Severity } from './model.js';
-import { observe } from './observe.js';
-import { round } from './words.js';
+import { isPooledHost } from '../../config/connection.js';
+import { resolveTables } from '../../replication/publications.js';
+import { analyse } from '../analyse.js';
+import { isReachable } from '../epochs.js';
+import type { Fleet } from '../fleet.js';
+import type { Finding, NodeSnapshot, Severity } from '../model.js';
+import { observe } from '../observe.js';
+import { SEVERITIES } from '../severity.js';
+import { round } from '../words.js';
+import { doctorFindings } from './findings.js';
+import { type Trials, tryNode } from './trials.js';
 
 export interface DoctorNode {
   readonly name: string;
@@ -32,8 +33,6 @@ export interface DoctorReport {
   readonly nodes: readonly DoctorNode[];
   readonly findings: readonly Finding[];
 }
-
-const RANK: readonly Severity[] = ['critical', 'error', 'warning', 'info'];
 
 /** Asks and tries every node at once; a node that does not answer is a finding, not an error. */
 export async function examine(fleet: Fleet): Promise<DoctorReport> {
@@ -61,7 +60,7 @@ export async function examine(fleet: Fleet): Promise<DoctorReport> {
 
 function nodeRow(node: NodeSnapshot, findings: readonly Finding[]): DoctorNode {
   const mine = findings.filter((it) => it.node === node.name).map((it) => it.severity);
-  const worst = RANK.find((severity) => mine.includes(severity)) ?? null;
+  const worst = SEVERITIES.find((severity) => mine.includes(severity)) ?? null;
   if (!node.reachable) {
     return {
       name: node.name,

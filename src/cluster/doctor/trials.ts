@@ -3,15 +3,15 @@
  * back, or as a temporary slot that is dropped. Nothing is guessed from role attributes, and nothing stays.
  */
 import { randomBytes } from 'node:crypto';
-import { conninfoOf } from '../config/connection.js';
-import { replicationUrl } from '../config/schema.js';
-import { messageOf, RepctlError } from '../errors.js';
-import { ident, literal, qualified } from '../postgres/quote.js';
-import type { Session } from '../postgres/session.js';
-import { sqlStateOf, translateError } from '../postgres/sqlstate.js';
-import { CATALOG_TABLES_SQL, type CatalogTable } from '../replication/publications.js';
-import type { Fleet } from './fleet.js';
-import type { ReachableNode, TableName } from './model.js';
+import { conninfoOf } from '../../config/connection.js';
+import { replicationUrl } from '../../config/schema.js';
+import { messageOf, RepctlError } from '../../errors.js';
+import { ident, literal, qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { sqlStateOf, translateError } from '../../postgres/sqlstate.js';
+import { CATALOG_TABLES_SQL, type CatalogTable } from '../../replication/publications.js';
+import type { Fleet } from '../fleet.js';
+import type { ReachableNode, TableName } from '../model.js';
 
 export type Capability =
   | 'create-schema'

@@ -1,9 +1,9 @@
 /** Findings about the configured tables: missing, different, or without a replica identity. Pure. */
-import { resolveTables, tableKey } from '../replication/publications.js';
-import type { DoctorView } from './doctor-findings.js';
-import type { DoctorTable } from './doctor-trials.js';
-import type { Finding } from './model.js';
-import { names } from './words.js';
+import { resolveTables, tableKey } from '../../replication/publications.js';
+import type { Finding } from '../model.js';
+import { names } from '../words.js';
+import type { DoctorTable } from './trials.js';
+import type { DoctorView } from './view.js';
 
 /** The configured tables on every node against those of the leader, or of the first node that has them. */
 export function tableFindings({ config, trials, analysis }: DoctorView): readonly Finding[] {

@@ -1,9 +1,9 @@
 /** Findings about each server: slots and their WAL, limits, long transactions, schema, clock. Pure. */
-import type { View } from './analyse.js';
-import { reachableNodes, slotFor } from './epochs.js';
-import type { Finding, ReachableNode, SlotInfo } from './model.js';
-import { slotName } from './names.js';
-import { bytes, names, seconds } from './words.js';
+import { reachableNodes, slotFor } from '../epochs.js';
+import type { Finding, ReachableNode, SlotInfo } from '../model.js';
+import { slotName } from '../names.js';
+import { bytes, names, seconds } from '../words.js';
+import type { View } from './view.js';
 
 export function serverFindings(view: View): readonly Finding[] {
   return reachableNodes(view.snapshot).flatMap((node) => [

@@ -1,11 +1,11 @@
 /** Findings about the stream to each replica: subscription, worker, tables, slot. Pure. */
-import { ident } from '../postgres/quote.js';
-import type { View } from './analyse.js';
-import { isStaleLeader, type NodeReport } from './report.js';
-import { ownSubscription, reachableNodes, slotFor, upstreamOf } from './epochs.js';
-import type { Finding, ReachableNode, SlotInfo, SubscriptionInfo, TableName } from './model.js';
-import { slotName, subscriptionEpoch } from './names.js';
-import { bytes, names, seconds } from './words.js';
+import { ident } from '../../postgres/quote.js';
+import { ownSubscription, reachableNodes, slotFor, upstreamOf } from '../epochs.js';
+import type { Finding, ReachableNode, SlotInfo, SubscriptionInfo, TableName } from '../model.js';
+import { slotName, subscriptionEpoch } from '../names.js';
+import { isStaleLeader, type NodeReport } from '../report.js';
+import { bytes, names, seconds } from '../words.js';
+import type { View } from './view.js';
 
 export function replicaFindings(view: View): readonly Finding[] {
   if (view.leaderName === null) return [];
