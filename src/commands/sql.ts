@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { toRepctlError } from '../cli/failure.js';
 import { RoutedCommand, readFlags } from '../cli/routed-command.js';
-import { EXIT } from '../errors.js';
+import { EXIT, type ExitCode } from '../errors.js';
 import type { Session } from '../postgres/session.js';
 import { read } from '../routing/read.js';
 import { type SqlAnswer, runRead, runWrite } from '../routing/sql.js';
@@ -29,8 +29,11 @@ export default class Sql extends RoutedCommand<typeof Sql> {
   async run(): Promise<SqlReport> {
     const routing = this.routing(this.cluster(), this.flags.session, this.flags.write ? 'write' : 'read');
     const nodes = await this.answers(routing, this.args.sql);
-    const failed = nodes.filter((answer) => 'error' in answer);
-    if (failed.length > 0) this.exitWith(failed.length === nodes.length ? EXIT.unreachable : EXIT.incomplete);
+    // Some nodes may have been written to, and the others not.
+    if (this.failedWith !== undefined)
+      this.exitWith(
+        this.flags.write && nodes.some((answer) => !('error' in answer)) ? EXIT.incomplete : this.failedWith,
+      );
     return this.show({ nodes }, renderSql);
   }
 
@@ -41,7 +44,7 @@ export default class Sql extends RoutedCommand<typeof Sql> {
     if (this.flags['all-nodes']) {
       const names = routing.fleet.config.nodes.map((each) => each.name);
       return Promise.all(
-        names.map(async (name) => attempt(name, async () => run(await routing.fleet.session(name)))),
+        names.map(async (name) => this.attempt(name, async () => run(await routing.fleet.session(name)))),
       );
     }
     if (!this.flags.write)
@@ -58,15 +61,19 @@ export default class Sql extends RoutedCommand<typeof Sql> {
       ).value,
     ];
   }
+
+  /** The exit status of the node that failed first. */
+  private failedWith: ExitCode | undefined;
+
+  private async attempt(node: string, body: () => Promise<SqlAnswer>): Promise<SqlAnswer | SqlFailure> {
+    try {
+      return await body();
+    } catch (error) {
+      const { code, message, exit } = toRepctlError(error);
+      this.failedWith ??= exit;
+      return { node, error: { code, message } };
+    }
+  }
 }
 
 const READ_BACK = 'Look whether it happened before you send it again.';
-
-async function attempt(node: string, body: () => Promise<SqlAnswer>): Promise<SqlAnswer | SqlFailure> {
-  try {
-    return await body();
-  } catch (error) {
-    const { code, message } = toRepctlError(error);
-    return { node, error: { code, message } };
-  }
-}

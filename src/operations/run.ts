@@ -3,7 +3,7 @@ import { hostname, userInfo } from 'node:os';
 import type { Fleet } from '../cluster/fleet.js';
 import type { Snapshot } from '../cluster/model.js';
 import { observe } from '../cluster/observe.js';
-import { EXIT, RepctlError, messageOf } from '../errors.js';
+import { EXIT, type ExitCode, RepctlError, messageOf } from '../errors.js';
 import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
 import type { Journal } from '../plan/journal.js';
 import type { Plan, Planned, Refusal } from '../plan/plan.js';
@@ -34,12 +34,17 @@ export function operatorName(): string {
   return `${user}@${hostname()}`;
 }
 
-/** A refusal as the error that ends a command: exit 6, every finding in the details. */
+/** Findings that are the same mistake or trouble as everywhere else end with the same exit code as there. */
+const EXITS: Readonly<Record<string, ExitCode>> = {
+  'unknown-node': EXIT.usage,
+  'node-unreachable': EXIT.unreachable,
+};
+
+/** A refusal as the error that ends a command: exit 6 in general, every finding in the details. */
 export function refusalError({ operation, findings }: Refusal): RepctlError {
   const first = findings[0];
   return new RepctlError(first?.code ?? 'refused', findings.map((finding) => finding.message).join('\n'), {
-    // A name that is not there is a mistake on the command line, as everywhere else.
-    exit: first?.code === 'unknown-node' ? EXIT.usage : EXIT.refused,
+    exit: EXITS[first?.code ?? ''] ?? EXIT.refused,
     hint: [
       ...new Set(findings.map((finding) => finding.fix).filter((fix) => fix !== undefined)),
       'Nothing was changed.',

@@ -194,7 +194,7 @@ function describe(action: Action): Description {
     case 'drop-slots':
       return {
         on: action.node,
-        title: `drop ${String(action.slots.length)} slots on ${action.node}`,
+        title: `drop ${String(action.slots.length)} ${action.slots.length === 1 ? 'slot' : 'slots'} on ${action.node}`,
         why: 'a slot that nobody reads holds WAL for ever',
         sql: action.slots.map((slot) => `select pg_drop_replication_slot(${literal(slot)})`),
       };

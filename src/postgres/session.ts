@@ -2,8 +2,11 @@
  * One connection to one node. Every statement goes through here: it is timed, traced with --verbose and
  * bounded by a statement timeout, and what fails comes out as a RepctlError that names the node.
  */
+import type { Socket } from 'node:net';
 import type pg from 'pg';
+import { messageOf } from '../errors.js';
 import { translateError } from './sqlstate.js';
+import { watched } from './watchdog.js';
 
 /** A traced statement: what ran where, and how long it took in milliseconds. */
 export interface Trace {
@@ -89,10 +92,44 @@ function pinSql(statementTimeoutMs: number): string {
   ].join('; ');
 }
 
+/** How long a statement may be silent before the server is asked over another connection whether it is there. */
+const SILENT_MS = 10_000;
+
+interface Wire {
+  readonly stream: Socket;
+  attachListeners(stream: Socket): void;
+}
+
+const wireOf = (client: pg.Client): Wire => (client as unknown as { connection: Wire }).connection;
+
+/**
+ * What is no PostgreSQL protocol makes pg's parser throw out of the socket's own event, past every promise. Here
+ * it ends the connection with that error instead, as a lost connection does.
+ */
+function surviveGarbage(client: pg.Client): void {
+  const wire = wireOf(client);
+  const attach = wire.attachListeners.bind(wire);
+  // Called with the socket in the end used: the plain one, or the one that speaks TLS.
+  wire.attachListeners = (stream) => {
+    const before = new Set(stream.listeners('data'));
+    attach(stream);
+    for (const listener of stream.listeners('data').filter((it) => !before.has(it))) {
+      const parse = listener as (data: Buffer) => void;
+      stream.off('data', parse).on('data', (data: Buffer) => {
+        try {
+          parse(data);
+        } catch (error) {
+          stream.destroy(new Error(`it does not speak PostgreSQL's protocol (${messageOf(error)})`));
+        }
+      });
+    }
+  };
+}
+
 /** A server that hangs (or is stopped) never answers the goodbye: then the socket is closed from this side. */
 async function endOrDestroy(client: pg.Client): Promise<void> {
   const timer = setTimeout(() => {
-    (client as unknown as { connection?: { stream?: { destroy(): void } } }).connection?.stream?.destroy();
+    wireOf(client).stream.destroy();
   }, 500);
   await client.end().catch(() => undefined);
   clearTimeout(timer);
@@ -106,8 +143,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const { default: pgModule } = await import('pg');
   const client = new pgModule.Client({
     ...options.connection,
+    connectionTimeoutMillis: 0, // our own below, which bounds more than the login
     application_name: options.applicationName ?? 'repctl',
-    connectionTimeoutMillis: options.connectTimeoutMs,
     keepAlive: true,
     types: {
       getTypeParser: ((oid: number) =>
@@ -116,6 +153,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
           : (value: unknown) => value) as typeof pgModule.types.getTypeParser,
     },
   });
+  surviveGarbage(client);
   const state = { alive: true };
   // A server that goes away while the connection idles raises 'error'; the next statement reports it.
   client.on('error', () => {
@@ -133,6 +171,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   };
   const run = <Row>(sql: string, params?: readonly unknown[]): Promise<Row[]> =>
     inTurn(async () => ((await send(sql, params)).at(-1)?.rows ?? []) as Row[]);
+  const knock = async () => {
+    await (await openSession({ ...options, trace: undefined })).close();
+  };
+  const giveUp = () => {
+    wireOf(client).stream.destroy(new Error('the server does not answer any more'));
+  };
   const send = async (
     sql: string,
     params?: readonly unknown[],
@@ -140,11 +184,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   ): Promise<pg.QueryResult[]> => {
     const start = performance.now();
     try {
-      const result = (await client.query({
+      const statement = client.query({
         text: sql,
         ...(params ? { values: [...params] } : {}),
         ...(rowMode ? { rowMode } : {}),
-      } as pg.QueryConfig)) as unknown as pg.QueryResult | pg.QueryResult[];
+      } as pg.QueryConfig) as unknown as Promise<pg.QueryResult | pg.QueryResult[]>;
+      const result = await watched(statement, SILENT_MS, knock, giveUp);
       const all = Array.isArray(result) ? result : [result];
       options.trace?.({
         node: options.node,
@@ -166,6 +211,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       throw translated;
     }
   };
+  // pg's own limit ends with the login; a server that answers no query after it must not be waited for either.
+  const limit = setTimeout(() => {
+    const seconds = String(options.connectTimeoutMs / 1000);
+    wireOf(client).stream.destroy(new Error(`no answer within ${seconds} s`));
+  }, options.connectTimeoutMs);
   try {
     await client.connect();
     await client.query(pinSql(options.statementTimeoutMs));
@@ -173,6 +223,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     state.alive = false;
     void endOrDestroy(client);
     throw translateError(error, { node: options.node, phase: 'connect', connection: options.connection });
+  } finally {
+    clearTimeout(limit);
   }
   return {
     node: options.node,

@@ -80,7 +80,7 @@ export async function tryNode(
       for (const other of fleet.config.nodes)
         if (other.name !== node.name)
           reach[other.name] = await undone(session, [
-            `set local statement_timeout = ${String(REACH_MS)}`,
+            `set local statement_timeout = ${String(Math.min(REACH_MS, fleet.config.connectTimeoutMs))}`,
             subscribeSql(
               fleet,
               other.name,

@@ -14,6 +14,14 @@ import { isStaleLeader } from '../report.js';
 import { membership, twins } from './membership.js';
 import type { View } from './view.js';
 
+/** A server that answers, but not as wanted, needs no start. */
+const FIXES: Readonly<Record<string, string>> = {
+  'auth-failed': 'Check its user and password: the URL, PGPASSWORD or .pgpass.',
+  'database-missing': 'Check the database name in its URL.',
+  'too-many-connections': 'Raise max_connections there, or close clients.',
+  'node-starting': 'Wait until it has started.',
+};
+
 export function leaderFindings(view: View): readonly Finding[] {
   const { snapshot } = view;
   const nodes = reachableNodes(snapshot);
@@ -33,7 +41,7 @@ export function leaderFindings(view: View): readonly Finding[] {
             severity: 'error',
             node: node.name,
             message: node.message,
-            fix: 'Start the server, or check the URL and the network.',
+            fix: FIXES[node.code] ?? 'Start the server, or check the URL and the network.',
           },
     );
   return [
@@ -49,13 +57,20 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
   const findings: Finding[] = [];
   if (nodes.length > 0 && view.leaderName === null) {
     const made = nodes.some((node) => node.metadata === 'present' || node.identity !== null);
+    // Not "not created": on a cluster that is there, creating it would be the wrong thing to type.
+    const hidden = nodes.filter((node) => node.metadata === 'denied').map((node) => node.name);
     findings.push({
       code: 'no-leader',
       severity: 'critical',
       message: made
         ? 'no epoch is recorded on any node: the cluster was not finished'
-        : 'the cluster has not been created yet',
-      fix: 'repctl cluster create',
+        : hidden.length > 0
+          ? `the records of the cluster may not be read on ${hidden.join(', ')}`
+          : 'the cluster has not been created yet',
+      fix:
+        !made && hidden.length > 0
+          ? 'Grant what is named below, or connect as another role.'
+          : 'repctl cluster create',
     });
   } else if (view.leaderName !== null && !view.snapshot.nodes.some((node) => node.name === view.leaderName)) {
     findings.push({

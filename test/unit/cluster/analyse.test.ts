@@ -66,6 +66,17 @@ const cases: readonly Case[] = [
     state: 'critical',
   },
   {
+    what: 'records that may not be read',
+    snapshot: ['n1', 'n2', 'n3'].reduce(
+      (all, name) => patch(all, name, { identity: null, metadata: 'denied', epochs: [] }),
+      healthy(),
+    ),
+    code: 'no-leader',
+    severity: 'critical',
+    state: 'critical',
+    says: /may not be read on n1, n2, n3/,
+  },
+  {
     what: 'too few nodes',
     snapshot: silence(silence(healthy(), 'n2'), 'n3'),
     code: 'no-majority',
