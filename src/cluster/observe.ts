@@ -1,11 +1,12 @@
 /** Asks every node at once what it is and does. A dead node costs its connect timeout and hides nobody. */
 import { EXIT, RepctlError } from '../errors.js';
-import { compareLsn, type Lsn } from '../postgres/lsn.js';
+import { compareLsn, type Lsn, maxLsn } from '../postgres/lsn.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { translateError } from '../postgres/sqlstate.js';
 import type { Fleet } from './fleet.js';
 import type { NodeSnapshot, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
+import { subscriptionEpoch } from './names.js';
 import { withPending } from './pending.js';
 import { type RawState, toNode } from './observe-map.js';
 import { type Greeting, greetingSql, lastOriginSql, stateSql } from './observe-sql.js';
@@ -102,14 +103,15 @@ async function within<T>(ms: number, node: string, work: Promise<T>): Promise<T>
 /** Fills applied positions in by decoding one of the node's own slots; says why where that is not possible. */
 async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<ReachableNode> {
   if (!node.subscriptions.some((it) => it.own)) return node;
+  // The shortest first: what is left to decode there is least.
   const idle = node.slots
     .filter((it) => it.own && it.database === node.database && !it.active && it.confirmedFlushLsn !== null)
-    .toSorted((a, b) => compareLsn(b.confirmedFlushLsn ?? '0/0', a.confirmedFlushLsn ?? '0/0'))[0];
+    .toSorted((a, b) => compareLsn(b.confirmedFlushLsn ?? '0/0', a.confirmedFlushLsn ?? '0/0'));
   const unknown =
     (why: string) =>
     (it: SubscriptionInfo): SubscriptionInfo =>
       it.own ? { ...it, appliedUnknown: why } : it;
-  if (!idle)
+  if (idle.length === 0)
     return { ...node, subscriptions: node.subscriptions.map(unknown('it has no idle slot to read')) };
   let session: Session | undefined;
   try {
@@ -117,10 +119,16 @@ async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<R
     session = await fleet.fresh(node.name);
     const subscriptions: SubscriptionInfo[] = [];
     for (const it of node.subscriptions) {
-      const lsn = it.own ? await lastOrigin(session, idle.name, it.oid) : null;
+      if (!it.own) {
+        subscriptions.push(it);
+        continue;
+      }
+      let lsn: Lsn | null = null;
+      for (const slot of idle) lsn ??= await lastOrigin(session, slot.name, it.oid);
+      lsn ??= highestBase(node, it);
       subscriptions.push(
         lsn === null
-          ? unknown(`slot ${idle.name} holds no transaction of it`)(it)
+          ? unknown(`slots ${idle.map((slot) => slot.name).join(', ')} hold no transaction of it`)(it)
           : { ...it, appliedLsn: lsn },
       );
     }
@@ -131,6 +139,19 @@ async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<R
   } finally {
     await session?.close();
   }
+}
+
+/**
+ * Where no slot holds a transaction of the subscription: a sibling's slot holds everything after its base, so
+ * nothing came after that, and the node itself had reached the base when it was noted. The leader's slot is no
+ * such witness: it is moved on without its base.
+ */
+function highestBase(node: ReachableNode, subscription: SubscriptionInfo): Lsn | null {
+  const epoch = subscriptionEpoch(subscription.name);
+  const leader = node.epochs.find((row) => row.epoch === epoch)?.leader;
+  return node.standbyBases
+    .filter((base) => base.epoch === epoch && base.sibling !== leader)
+    .reduce<Lsn | null>((best, { baseLsn }) => (best === null ? baseLsn : maxLsn(best, baseLsn)), null);
 }
 
 async function lastOrigin(session: Session, slot: string, subscription: number): Promise<Lsn | null> {

@@ -79,6 +79,13 @@ export interface Quiesce {
   readonly subscription: string;
 }
 
+/** Enables a subscription of the present epoch that was disabled: its worker goes on exactly where it stopped. */
+export interface Resume {
+  readonly kind: 'resume';
+  readonly node: string;
+  readonly subscription: string;
+}
+
 /** The promotion transaction: tombstone, sequences, epoch row, fence off. */
 export interface Promote {
   readonly kind: 'promote';
@@ -143,6 +150,7 @@ export type Action =
   | Verify
   | Standby
   | Quiesce
+  | Resume
   | Promote
   | Attach
   | Recopy

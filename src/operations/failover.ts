@@ -5,6 +5,7 @@ import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.j
 import type { SeenLeader } from '../cluster/last-seen.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { type Lsn, ZERO_LSN, compareLsn, lsnDistance, maxLsn } from '../postgres/lsn.js';
+import { ident } from '../postgres/quote.js';
 import type { Action, OperationStep } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf, subscriptionOf, unknownNode } from './facts.js';
 import { finishSteps } from './finish.js';
@@ -40,7 +41,7 @@ export function planFailover(
   if (findings.length > 0) return refused(OPERATION, findings);
   const candidates = rankCandidates(facts, epoch);
   const best = candidates[0];
-  if (best === undefined) return refused(OPERATION, [noCandidate(epoch)]);
+  if (best === undefined) return refused(OPERATION, [noCandidate(facts, epoch)]);
   const chosen =
     request.target === undefined ? best : candidates.find((node) => node.name === request.target);
   const refusal =
@@ -295,12 +296,24 @@ const notCreated = (facts: Facts): Finding => ({
   fix: 'repctl cluster create',
 });
 
-const noCandidate = (epoch: Epoch): Finding => ({
-  code: 'no-candidate',
-  severity: 'error',
-  message: `No reachable replica has reached epoch ${String(epoch.epoch)} with its tables ready and its position known.`,
-  fix: 'repctl status',
-});
+function noCandidate(facts: Facts, epoch: Epoch): Finding {
+  const unknown = facts.reachable.flatMap((node) => {
+    const why = subscriptionOf(node, epoch.epoch)?.appliedUnknown;
+    return why === undefined ? [] : [{ node, why }];
+  });
+  return {
+    code: 'no-candidate',
+    severity: 'error',
+    message: [
+      `No reachable replica has reached epoch ${String(epoch.epoch)} with its tables ready and its position known.`,
+      ...unknown.map(({ node, why }) => `${node.name}: its position is not known: ${why}.`),
+    ].join('\n'),
+    fix:
+      unknown[0] === undefined
+        ? 'repctl status'
+        : `As a superuser, in database ${unknown[0].node.database}: grant execute on function pg_show_replication_origin_status() to ${ident(unknown[0].node.user)}`,
+  };
+}
 
 function notACandidate(facts: Facts, epoch: Epoch, name: string): Finding {
   const node = nodeOf(facts, name);

@@ -3,7 +3,7 @@ import type { ClusterConfig } from '../config/schema.js';
 import type { Snapshot } from '../cluster/model.js';
 import { type Planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
-import { factsOf } from './facts.js';
+import { factsOf, unknownNode } from './facts.js';
 import { type FailoverRequest, planFailover } from './failover.js';
 
 export function planPromote(
@@ -11,7 +11,10 @@ export function planPromote(
   config: ClusterConfig,
   request: FailoverRequest & { readonly target: string },
 ): Planned<Action> {
-  const { leader, epoch } = factsOf(snapshot, config);
+  const facts = factsOf(snapshot, config);
+  const { leader, epoch } = facts;
+  if (!config.nodes.some((node) => node.name === request.target))
+    return refused('promote', [unknownNode(facts, request.target)]);
   const plan = planFailover(snapshot, config, request);
   if (plan.kind === 'plan' || leader === undefined || epoch === undefined) return plan;
   const message =

@@ -1,7 +1,14 @@
 /** `rewire NODE`: attach a node to the present leader by the cheapest safe method. */
 import { epochOf } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
-import type { Epoch, Finding, ReachableNode, Snapshot, TableName } from '../cluster/model.js';
+import type {
+  Epoch,
+  Finding,
+  ReachableNode,
+  Snapshot,
+  SubscriptionInfo,
+  TableName,
+} from '../cluster/model.js';
 import { SCHEMA } from '../cluster/names.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
@@ -76,6 +83,13 @@ export function planRewire(
       [],
     );
 
+  const stopped = subscriptionOf(node, epoch.epoch);
+  if (stopped?.enabled === false && hasItsSlot(stopped, leader) && !request.recopy)
+    return make('method: its subscription is disabled; it goes on exactly where it stopped', [
+      stepFor({ kind: 'resume', node: node.name, subscription: stopped.name }),
+      ...(isCopied(stopped) ? [] : [awaitCopy(node, leader, epoch)]),
+    ]);
+
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const why =
     from?.epoch === epochOf(node)
@@ -114,6 +128,14 @@ export function planRewire(
     [node.name],
   );
 }
+
+const hasItsSlot = (subscription: SubscriptionInfo, leader: ReachableNode): boolean =>
+  leader.slots.some(
+    (slot) =>
+      slot.name === subscription.slotName &&
+      slot.walStatus !== 'lost' &&
+      (slot.invalidReason ?? null) === null,
+  );
 
 const awaitCopy = (node: ReachableNode, leader: ReachableNode, epoch: Epoch): OperationStep =>
   stepFor({ kind: 'await-copy', nodes: [node.name], leader: leader.name, epoch: epoch.epoch });

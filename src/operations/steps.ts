@@ -130,6 +130,13 @@ function describe(action: Action): Description {
         why: 'what the apply worker received is still applied; then the subscription is disabled',
         sql: [`alter subscription ${ident(action.subscription)} disable`],
       };
+    case 'resume':
+      return {
+        on: action.node,
+        title: `let ${action.node} go on`,
+        why: 'its subscription was disabled; it goes on exactly where it stopped',
+        sql: [`alter subscription ${ident(action.subscription)} enable`],
+      };
     case 'promote':
       return {
         on: action.node,

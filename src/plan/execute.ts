@@ -66,6 +66,7 @@ export async function execute<Action extends AnyAction>(
   options: ExecuteOptions,
 ): Promise<FinishedStep[]> {
   const finished: FinishedStep[] = [];
+  const before = options.before ?? [];
   const emit = options.onEvent ?? (() => undefined);
 
   const order = ({ id }: FinishedStep): number => plan.steps.findIndex((step) => step.id === id);
@@ -81,7 +82,7 @@ export async function execute<Action extends AnyAction>(
         context: RunContext,
       ) => Promise<StepResult>;
       const result = await run(step.action, {
-        finished: [...(options.before ?? []), ...finished],
+        finished: [...before, ...finished],
         report: (progress) => {
           emit({ type: 'progress', step, progress });
         },
@@ -92,7 +93,7 @@ export async function execute<Action extends AnyAction>(
       emit({ type: 'done', step, ms, result });
     } catch (thrown) {
       const ms = performance.now() - start;
-      const error = stepFailed(plan, step, finished, thrown);
+      const error = stepFailed(plan, step, { before, finished }, thrown);
       await options.journal.append({
         event: 'failed',
         ...about,
@@ -106,7 +107,7 @@ export async function execute<Action extends AnyAction>(
   };
 
   for (const group of groupsOf(plan.steps)) {
-    if (options.signal?.aborted) throw interrupted(plan, finished);
+    if (options.signal?.aborted) throw interrupted(plan, { before, finished });
     const outcomes = await Promise.allSettled(group.map(runStep));
     // Told in the order of the plan, not in that in which parallel steps happened to end.
     finished.sort((a, b) => order(a) - order(b));
@@ -127,28 +128,39 @@ function groupsOf<Action extends AnyAction>(steps: readonly Step<Action>[]): Ste
   return groups;
 }
 
-function interrupted(plan: Plan, finished: readonly FinishedStep[]): RepctlError {
+/** The steps that are done: of an earlier plan of the same operation, and of this one. */
+interface Done {
+  readonly before: readonly FinishedStep[];
+  readonly finished: readonly FinishedStep[];
+}
+
+const doneIds = ({ before, finished }: Done): string[] => [...before, ...finished].map((one) => one.id);
+
+const countDone = (plan: Plan, { before, finished }: Done): string =>
+  `${String(before.length + finished.length)} of ${String(before.length + plan.steps.length)} steps`;
+
+function interrupted(plan: Plan, done: Done): RepctlError {
   return new RepctlError(
     'interrupted',
-    `Interrupted: ${String(finished.length)} of ${String(plan.steps.length)} steps of ${plan.operation} are done.`,
+    `Interrupted: ${countDone(plan, done)} of ${plan.operation} are done.`,
     {
       exit: EXIT.interrupted,
       hint: 'Run the same command again to go on.',
-      details: { done: finished.map((step) => step.id) },
+      details: { done: doneIds(done) },
     },
   );
 }
 
-function stepFailed(plan: Plan, step: Step, finished: readonly FinishedStep[], error: unknown): RepctlError {
+function stepFailed(plan: Plan, step: Step, done: Done, error: unknown): RepctlError {
   const inner = error instanceof RepctlError ? error : undefined;
-  const untouched = inner?.exit === EXIT.refused && finished.length === 0;
-  const rest = `${String(finished.length)} of ${String(plan.steps.length)} steps are done; the same command goes on from there.`;
+  const untouched = inner?.exit === EXIT.refused && doneIds(done).length === 0;
+  const rest = `${countDone(plan, done)} are done; the same command goes on from there.`;
   return new RepctlError(inner?.code ?? 'bug', `${step.title} failed: ${messageOf(error)}`, {
     exit: exitOf(inner, untouched),
     hint: [inner?.hint, untouched ? 'Nothing was changed.' : rest]
       .filter((line) => line !== undefined)
       .join('\n'),
-    details: { ...inner?.details, step: step.id, done: finished.map((one) => one.id) },
+    details: { ...inner?.details, step: step.id, done: doneIds(done) },
     cause: error,
   });
 }

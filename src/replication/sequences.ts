@@ -31,26 +31,29 @@ export interface SequenceUse extends SequenceInfo {
 
 /**
  * The sequences of this database with what uses them: owners (serial and identity: pg_depend from the sequence
- * to the column) and defaults (from the default to the sequence, which an unowned one has too).
+ * to the column) and defaults (from the default to the sequence, which an unowned one has too). A column that does
+ * not hold numbers (`default 'A-' || nextval(…)`) says nothing about the highest value in use, so it is left out.
  */
 export const SEQUENCES_SQL = `
 select n.nspname as schema, c.relname as name, s.seqincrement::text as increment, s.seqmin::text as min,
        s.seqmax::text as max, s.seqcycle as cycle,
+       has_schema_privilege(n.oid, 'usage') and has_sequence_privilege(c.oid, 'select') and has_sequence_privilege(c.oid, 'update') as allowed,
        coalesce((select json_agg(json_build_object('schema', u.schema, 'name', u.name, 'column', u.column) order by u.schema, u.name, u.column)
          from (
-           select tn.nspname as schema, t.relname as name, a.attname as column
+           select tn.nspname as schema, t.relname as name, a.attname as column, a.atttypid as type
            from pg_depend d join pg_class t on t.oid = d.refobjid join pg_namespace tn on tn.oid = t.relnamespace
            join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
            where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.refclassid = 'pg_class'::regclass
              and d.deptype in ('a', 'i') and d.refobjsubid > 0
            union
-           select tn.nspname, t.relname, a.attname
+           select tn.nspname, t.relname, a.attname, a.atttypid
            from pg_depend d join pg_attrdef e on e.oid = d.objid join pg_class t on t.oid = e.adrelid
            join pg_namespace tn on tn.oid = t.relnamespace
            join pg_attribute a on a.attrelid = t.oid and a.attnum = e.adnum
            where d.classid = 'pg_attrdef'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
              and not t.relispartition
-         ) u), '[]') as columns
+         ) u join pg_type y on y.oid = u.type
+         where coalesce(nullif(y.typbasetype, 0), y.oid) in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)), '[]') as columns
 from pg_sequence s join pg_class c on c.oid = s.seqrelid join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence <> 't' and n.nspname not in ('repctl', 'pg_catalog', 'information_schema')
 order by n.nspname collate "C", c.relname collate "C"`;
@@ -70,13 +73,26 @@ export const relevantSequences = <S extends SequenceInfo>(
   );
 };
 
-/** All sequences of a node, relevant to `published` (all when undefined), two round trips. */
+/**
+ * All sequences of a node, relevant to `published` (all when undefined), two round trips. Those that this role may
+ * not read and set are somebody else's and left out, unless a published table needs them: then it throws.
+ */
 export async function readSequences(
   session: Session,
   published?: readonly TableName[],
 ): Promise<readonly SequenceInfo[]> {
-  const found = await session.query<Omit<SequenceInfo, 'lastValue' | 'isCalled'>>(SEQUENCES_SQL);
-  const wanted = published === undefined ? found : relevantSequences(found as SequenceInfo[], published);
+  const rows = await session.query<Omit<SequenceInfo, 'lastValue' | 'isCalled'> & { allowed: boolean }>(
+    SEQUENCES_SQL,
+  );
+  const needed = new Set((published ?? []).map(tableKey));
+  const found = rows
+    .filter((row) => row.allowed || row.columns.some((column) => needed.has(tableKey(column))))
+    .map(({ schema, name, increment, min, max, cycle, columns }): SequenceInfo => ({
+      ...{ schema, name, increment, min, max, cycle, columns },
+      lastValue: '0',
+      isCalled: false,
+    }));
+  const wanted = published === undefined ? found : relevantSequences(found, published);
   if (wanted.length === 0) return [];
   const values = await session.query<{ i: number; last: string; called: boolean }>(
     wanted
@@ -101,7 +117,7 @@ export function highestInUseSql(sequences: readonly SequenceInfo[]): string | nu
   const parts = sequences.flatMap((sequence, i) =>
     sequence.columns.map(
       (column) =>
-        `select ${String(i)} as i, (select ${descending(sequence) ? 'min' : 'max'}(${ident(column.column)})::numeric from ${qualified(column)}) as value`,
+        `select ${String(i)} as i, (select ${descending(sequence) ? 'floor(min' : 'ceil(max'}(${ident(column.column)})::numeric) from ${qualified(column)}) as value`,
     ),
   );
   if (parts.length === 0) return null;

@@ -226,6 +226,13 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
           one.name === action.subscription ? { ...one, enabled: false, workerPid: null } : one,
         ),
       }));
+    case 'resume':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) =>
+          one.name === action.subscription ? { ...one, enabled: true } : one,
+        ),
+      }));
     case 'promote':
       return change(snapshot, action.node, (node) => {
         const former = node.subscriptions.find((one) => one.name === action.subscription);

@@ -5,7 +5,7 @@ import type { RunnerContext } from './context.js';
 import { attachEqual, recopy } from './copy.js';
 import { attach, dropTombstone, promote } from './leadership.js';
 import { found, prepare, publish } from './setup.js';
-import { awaitCopy, quiesce, standby, subscribe, verify } from './stream.js';
+import { awaitCopy, quiesce, resume, standby, subscribe, verify } from './stream.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
 
 export type { RunnerContext } from './context.js';
@@ -20,6 +20,7 @@ export const runnersFor = (context: RunnerContext): Runners<Action> => ({
   verify: (action, run) => verify(context, action, run),
   standby: (action) => standby(context, action),
   quiesce: (action) => quiesce(context, action),
+  resume: (action) => resume(context, action),
   promote: (action) => promote(context, action),
   attach: (action) => attach(context, action),
   recopy: (action) => recopy(context, action),

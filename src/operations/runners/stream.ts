@@ -4,8 +4,12 @@ import { EXIT, RepctlError } from '../../errors.js';
 import { slotName } from '../../cluster/names.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
-import { createSubscriptionSql, disableSubscriptionSql } from '../../replication/subscriptions.js';
-import type { AwaitCopy, Quiesce, Standby, Subscribe, Verify } from '../actions.js';
+import {
+  createSubscriptionSql,
+  disableSubscriptionSql,
+  enableSubscriptionSql,
+} from '../../replication/subscriptions.js';
+import type { AwaitCopy, Quiesce, Resume, Standby, Subscribe, Verify } from '../actions.js';
 import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, subscriptionRequest, waitFor } from './context.js';
 
@@ -194,6 +198,12 @@ export async function quiesce(context: RunnerContext, action: Quiesce): Promise<
   await session.simple(disableSubscriptionSql(subscription));
   await workerGone(context, node, subscription);
   return { drained: drained === true };
+}
+
+export async function resume(context: RunnerContext, { node, subscription }: Resume): Promise<StepResult> {
+  const session = await context.fleet.session(node);
+  await session.simple(enableSubscriptionSql(subscription));
+  return undefined;
 }
 
 /** After a subscription was disabled its worker ends; one that waits for a lock does not notice, so it is told. */
