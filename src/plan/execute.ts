@@ -74,7 +74,9 @@ export async function execute<Action extends AnyAction>(
   const runStep = async (step: Step<Action>): Promise<void> => {
     const about = { operation: plan.operation, step: step.id, node: step.node };
     emit({ type: 'start', step, index: plan.steps.indexOf(step), total: plan.steps.length });
-    await options.journal.append({ event: 'start', ...about });
+    await options.journal.append({ event: 'start', ...about }).catch((thrown: unknown) => {
+      throw stepFailed(plan, step, { before, finished }, thrown);
+    });
     const start = performance.now();
     try {
       const run = runners[step.action.kind as Action['kind']] as (
@@ -94,13 +96,10 @@ export async function execute<Action extends AnyAction>(
     } catch (thrown) {
       const ms = performance.now() - start;
       const error = stepFailed(plan, step, { before, finished }, thrown);
-      await options.journal.append({
-        event: 'failed',
-        ...about,
-        ms,
-        code: error.code,
-        message: error.message,
-      });
+      // What failed is told in any case; where the journal itself failed it cannot be told there.
+      await options.journal
+        .append({ event: 'failed', ...about, ms, code: error.code, message: error.message })
+        .catch(() => undefined);
       emit({ type: 'failed', step, ms, error });
       throw error;
     }

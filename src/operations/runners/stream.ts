@@ -2,6 +2,7 @@
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { slotName } from '../../cluster/names.js';
+import { probe } from '../../cluster/probe.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
 import {
@@ -140,10 +141,17 @@ export async function standby(context: RunnerContext, action: Standby): Promise<
     if (before.slots.find((slot) => slot.name === name)?.walStatus === 'lost') await dropSlot(session, name);
     if (!(await ensureSlot(session, name))) await advanceSlot(session, name, await flushNow(session));
   }
-  const base = await waitFor(
-    async () => subscriptionOf(await look(context, action.node), action.epoch)?.appliedLsn ?? undefined,
-    { timeoutMs: context.fleet.config.statementTimeoutMs, pauseMs: 20 },
-  );
+  const timeoutMs = context.fleet.config.statementTimeoutMs;
+  const position = async () =>
+    subscriptionOf(await look(context, action.node), action.epoch)?.appliedLsn ?? undefined;
+  let base = await position();
+  if (base === undefined) {
+    // Where origins may not be read, a position is read out of a slot, and these hold only what came after they
+    // were made: so something must come.
+    const { leader, epoch, node } = action;
+    await probe(context.fleet, { leader, replicas: [node], epoch, samples: 1, timeoutMs });
+    base = await waitFor(position, { timeoutMs, pauseMs: 20 });
+  }
   if (base === undefined) {
     throw new RepctlError(
       'position-unknown',
@@ -197,6 +205,8 @@ export async function quiesce(context: RunnerContext, action: Quiesce): Promise<
   );
   await session.simple(disableSubscriptionSql(subscription));
   await workerGone(context, node, subscription);
+  // Positions are compared next, and one that is read out of a slot ends where the WAL is flushed.
+  await flushNow(session);
   return { drained: drained === true };
 }
 
