@@ -27,6 +27,8 @@ export interface CreateRequest {
   readonly products: boolean;
   /** Replicas whose tables hold rows: proved equal instead of copied. */
   readonly prefilled: readonly string[];
+  /** What makes nodes or tables unfit, see unfit(). */
+  readonly unfit?: readonly Finding[];
 }
 
 const OPERATION = 'create';
@@ -63,7 +65,7 @@ export function planCreate(
   ];
   return planned({
     operation: OPERATION,
-    title: `Create cluster ${config.cluster}: leader ${leaderName}, replicas ${replicas.map((node) => node.name).join(', ')}`,
+    title: `Create cluster ${config.cluster}: leader ${leaderName}, ${replicas.length === 0 ? 'no replica' : `replicas ${replicas.map((node) => node.name).join(', ')}`}`,
     notes: [
       `${countTables(request.tables)}: ${request.tables.map((table) => `${table.schema}.${table.name}`).join(', ')}`,
       ...(request.prefilled.length > 0
@@ -140,9 +142,8 @@ function obstacles(facts: Facts, request: CreateRequest, leader: string): Findin
       fix: 'Name tables that exist in the configuration, or add --with-products.',
     });
   }
-  for (const node of facts.reachable) {
-    findings.push(...nodeObstacles(facts, node));
-  }
+  for (const node of facts.reachable) findings.push(...nodeObstacles(facts, node));
+  findings.push(...(request.unfit ?? []));
   return findings;
 }
 

@@ -13,6 +13,8 @@ export interface NodeAddRequest {
   readonly name: string;
   /** Its tables hold rows. */
   readonly prefilled: boolean;
+  /** What makes it or its tables unfit, see unfit(). */
+  readonly unfit?: readonly Finding[];
 }
 
 const OPERATION = 'node-add';
@@ -39,7 +41,7 @@ export function planNodeAdd(
   const absent = snapshot.nodes.find((one) => one.name === request.name && !one.reachable);
   if (absent !== undefined && !absent.reachable)
     findings.push({ code: absent.code, severity: 'error', node: absent.name, message: absent.message });
-  if (node !== undefined) findings.push(...nodeObstacles(facts, node));
+  if (node !== undefined) findings.push(...nodeObstacles(facts, node), ...(request.unfit ?? []));
   if (epoch === undefined || leader === undefined || node === undefined || findings.length > 0)
     return refused(OPERATION, findings);
 

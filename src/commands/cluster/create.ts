@@ -1,6 +1,8 @@
 import { Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { planCreate } from '../../operations/create.js';
+import { unfit } from '../../operations/fitness.js';
+import { PRODUCTS } from '../../products/schema.js';
 import { nodesWithRows, tablesToPublish } from '../../operations/targets.js';
 
 export default class ClusterCreate extends ChangeCommand<typeof ClusterCreate> {
@@ -26,9 +28,16 @@ standby slots. What is there already is left alone, so the same command goes on 
     const tables = await tablesToPublish(fleet, first, products);
     const others = config.nodes.map((node) => node.name).filter((name) => name !== first);
     const prefilled = await nodesWithRows(fleet, others, tables);
+    const findings = await unfit(fleet, {
+      leader: first,
+      nodes: [first, ...others],
+      tables,
+      willMake: products ? PRODUCTS : undefined,
+    });
     return this.change({
       fleet,
-      planner: (snapshot) => planCreate(snapshot, config, { leader, tables, products, prefilled }),
+      planner: (snapshot) =>
+        planCreate(snapshot, config, { leader, tables, products, prefilled, unfit: findings }),
       question: `Create cluster ${config.cluster}?`,
       next: 'repctl status',
     });

@@ -5,6 +5,7 @@ import { configFile, withNode } from '../../config/membership.js';
 import { SCHEMA } from '../../cluster/names.js';
 import { observe } from '../../cluster/observe.js';
 import { factsOf } from '../../operations/facts.js';
+import { unfit } from '../../operations/fitness.js';
 import { planNodeAdd } from '../../operations/node-add.js';
 import { nodesWithRows } from '../../operations/targets.js';
 
@@ -30,13 +31,14 @@ The password does not go on the command line: use \${VAR} in the URL, PGPASSWORD
     const { config, entry } = withNode(base, { name, url, priority: this.flags.priority });
     const file = entry === undefined ? undefined : configFile(base);
     const fleet = this.fleet(config);
-    const tables = (factsOf(await observe(fleet), config).leader?.tables ?? []).filter(
-      (table) => table.schema !== SCHEMA,
-    );
+    const { leader } = factsOf(await observe(fleet), config);
+    const tables = (leader?.tables ?? []).filter((table) => table.schema !== SCHEMA);
     const prefilled = (await nodesWithRows(fleet, [name], tables)).includes(name);
+    const nodes = config.nodes.map((node) => node.name);
+    const findings = leader === undefined ? [] : await unfit(fleet, { leader: leader.name, nodes, tables });
     const result = await this.change({
       fleet,
-      planner: (snapshot) => planNodeAdd(snapshot, config, { name, prefilled }),
+      planner: (snapshot) => planNodeAdd(snapshot, config, { name, prefilled, unfit: findings }),
       question: `Add ${name} to cluster ${config.cluster}?`,
       next: 'repctl status',
     });

@@ -7,6 +7,7 @@ import { EXIT, RepctlError } from '../../errors.js';
 import type { Lsn } from '../../postgres/lsn.js';
 import { literal, qualified } from '../../postgres/quote.js';
 import { tableKey } from '../../replication/publications.js';
+import { COLUMNS_SQL, IDENTIFIABLE_SQL } from './sql.js';
 import type { NodeTable, NodeTables, TableEvent, TablesState, TableVerb } from './model.js';
 
 /**
@@ -32,15 +33,7 @@ select n.nspname as schema, c.relname as name, c.relkind::text as kind, c.relper
        coalesce((select json_agg(json_build_object('schema', an.nspname, 'name', a.relname))
                    from pg_partition_ancestors(c.oid) p(oid) join pg_class a on a.oid = p.oid
                    join pg_namespace an on an.oid = a.relnamespace where a.oid <> c.oid), '[]') as ancestors,
-       array(select a.attname || ' ' || format_type(a.atttypid, a.atttypmod) from pg_attribute a
-              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-              order by a.attname) as columns,
-       (select coalesce(bool_and(case m.relreplident
-                 when 'f' then true
-                 when 'd' then exists (select from pg_index i where i.indrelid = m.oid and i.indisprimary)
-                 when 'i' then exists (select from pg_index i where i.indrelid = m.oid and i.indisreplident)
-                 else false end), true)
-          from members b join pg_class m on m.oid = b.member where b.oid = c.oid and m.relkind = 'r') as identifiable,
+       ${COLUMNS_SQL} as columns, ${IDENTIFIABLE_SQL} as identifiable,
        c.oid in (select oid from published) as published,
        (select case when bool_or(g.tgenabled is null) then 'missing'
                     when bool_and(g.tgenabled in ('O', 'A')) then 'enabled'

@@ -50,43 +50,8 @@ export function unsubscribedOthers(state: TablesState, open: readonly TableName[
 export function addObstacles(state: TablesState, table: TableName): Finding[] {
   const key = tableKey(table);
   if (table.schema === 'repctl') return [finding('own-table', `${key} is repctl's own.`)];
-  const findings: Finding[] = [];
-  const leaders = state.nodes.find((node) => node.name === state.leader);
-  const model = leaders === undefined ? undefined : tableOn(leaders, table);
-  for (const node of state.nodes) {
-    const one = tableOn(node, table);
-    if (one === undefined) {
-      findings.push(
-        finding(
-          'table-missing',
-          `${node.name} has no table ${key}.`,
-          `Create it on ${node.name} with the same columns: replication does not carry CREATE TABLE.`,
-          node.name,
-        ),
-      );
-      continue;
-    }
-    if (!['r', 'p'].includes(one.kind) || !one.permanent)
-      findings.push(
-        finding(
-          'table-kind',
-          `${key} on ${node.name} is no permanent table, and cannot be replicated.`,
-          undefined,
-          node.name,
-        ),
-      );
-    if (!one.identifiable)
-      findings.push(
-        finding(
-          'replica-identity',
-          `${key} on ${node.name} has no primary key: an UPDATE or DELETE could not name its row.`,
-          `ALTER TABLE ${key} ADD PRIMARY KEY (…), or ALTER TABLE ${key} REPLICA IDENTITY FULL (slow), on every node.`,
-          node.name,
-        ),
-      );
-    if (model !== undefined && node.name !== state.leader)
-      findings.push(...schemaDrift(node.name, one, model));
-  }
+  const nodes = state.nodes.map((node) => ({ name: node.name, table: tableOn(node, table) }));
+  const findings = tableFindings(table, state.leader, nodes);
   const root = publishedRoot(state, table);
   if (root !== undefined)
     findings.push(
@@ -98,7 +63,57 @@ export function addObstacles(state: TablesState, table: TableName): Finding[] {
   return findings;
 }
 
-function schemaDrift(node: string, one: NodeTable, model: NodeTable): Finding[] {
+/** What decides whether a table can be replicated. */
+export type TableFacts = Pick<
+  NodeTable,
+  'schema' | 'name' | 'kind' | 'permanent' | 'columns' | 'identifiable'
+>;
+
+export interface TableOnNode {
+  readonly name: string;
+  /** undefined where the node has no such table. */
+  readonly table: TableFacts | undefined;
+}
+
+/** Why a table cannot be replicated from `leader` to the other nodes; empty when it can. */
+export function tableFindings(table: TableName, leader: string, nodes: readonly TableOnNode[]): Finding[] {
+  const key = tableKey(table);
+  const model = nodes.find((node) => node.name === leader)?.table;
+  return nodes.flatMap(({ name, table: one }) => {
+    if (one === undefined)
+      return [
+        finding(
+          'table-missing',
+          `${name} has no table ${key}.`,
+          `Create it on ${name} with the same columns: replication does not carry CREATE TABLE.`,
+          name,
+        ),
+      ];
+    const findings: Finding[] = [];
+    if (!['r', 'p'].includes(one.kind) || !one.permanent)
+      findings.push(
+        finding(
+          'table-kind',
+          `${key} on ${name} is no permanent table, and cannot be replicated.`,
+          undefined,
+          name,
+        ),
+      );
+    if (!one.identifiable)
+      findings.push(
+        finding(
+          'replica-identity',
+          `${key} on ${name} has no primary key: an UPDATE or DELETE could not name its row.`,
+          `ALTER TABLE ${key} ADD PRIMARY KEY (…), or ALTER TABLE ${key} REPLICA IDENTITY FULL (slow), on every node.`,
+          name,
+        ),
+      );
+    if (model !== undefined && name !== leader) findings.push(...schemaDrift(name, one, model));
+    return findings;
+  });
+}
+
+function schemaDrift(node: string, one: TableFacts, model: TableFacts): Finding[] {
   const lacking = model.columns.filter((column) => !one.columns.includes(column));
   if (lacking.length === 0 && one.kind === model.kind) return [];
   return [
