@@ -59,7 +59,7 @@ async function makeSpinner(): Promise<Ora> {
 }
 
 /** `[=====>    ] 52% 1,040,000 of 2,000,000 rows` */
-export function progressText({ message, done, total, unit }: StepProgress): string {
+function progressText({ message, done, total, unit }: StepProgress): string {
   if (message !== undefined) return message;
   if (done === undefined) return '';
   const of = total !== undefined && total > 0 ? ` of ${formatCount(total)}` : '';

@@ -48,7 +48,7 @@ export function reachableLeader(snapshot: Snapshot): ReachableNode | undefined {
 }
 
 /** How many nodes are more than half of `count`. */
-export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
+const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** Whether more than half of the configured nodes answered. */
 export function hasMajority(snapshot: Snapshot): boolean {

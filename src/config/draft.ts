@@ -40,7 +40,7 @@ export function parseNodeFlag(text: string): DraftNode {
 }
 
 /** Whether the URL spells a password out, rather than taking it from a variable or having none. */
-export function hasPlainPassword(url: string): boolean {
+function hasPlainPassword(url: string): boolean {
   const { password, sslpassword } = parseConninfo(url);
   return [password, sslpassword].some(
     (value) => value !== undefined && value.replaceAll(/\$\{\w+(?::-)?\}/gu, '') !== '',

@@ -17,7 +17,7 @@ const whole = (min: number, max: number) =>
   z.pipe(number(min, max), z.number().check(z.refine((value) => Number.isInteger(value))));
 const text = (max = 10_000) => z.string().check(z.minLength(1), z.maxLength(max));
 
-export const nodeSchema = z.strictObject({
+const nodeSchema = z.strictObject({
   /** How this machine reaches the node. */
   url: text(),
   /** How the other nodes reach it, where that differs: one URL for all, or one by the name of the other node. */

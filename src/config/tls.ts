@@ -5,7 +5,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { RepctlError, messageOf } from '../errors.js';
 import type { ConnParams } from './conninfo.js';
 
-export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
 /** Connections that do not leave this machine. */

@@ -6,7 +6,8 @@ import { EXIT, RepctlError } from '../errors.js';
 import type { Session } from '../postgres/session.js';
 import { highestInUse, readSequences } from '../replication/sequences.js';
 import { type Side, type TablePlan, methodOf } from './blocks.js';
-import { type Lane, compareTable } from './compare.js';
+import type { Lane } from './compare/run.js';
+import { compareTable } from './compare/table.js';
 import { type Flavour, digestColumns } from './digest.js';
 import { commonFlavour, pinForDigests } from './equal.js';
 import {
@@ -109,7 +110,7 @@ interface Participants {
 }
 
 /** Who is compared with whom; pure. */
-export function participants(snapshot: Snapshot, wanted: readonly string[]): Participants {
+function participants(snapshot: Snapshot, wanted: readonly string[]): Participants {
   const leader = leaderOf(snapshot);
   if (!leader)
     throw new RepctlError(

@@ -12,7 +12,7 @@ import {
   setSettingsSql,
   tableDigestSql,
 } from './digest.js';
-import { type TableShape, findShape, readShape } from './shape.js';
+import { type TableShape, findShape } from './shape.js';
 
 /** Of all rows; both are the server's text of a number. Equal digests mean equal rows, in whatever order. */
 export interface TableDigest {
@@ -38,7 +38,7 @@ export async function pinForDigests(session: Session): Promise<void> {
 }
 
 /** Runs `body` with the settings pinned and puts the old ones back; works inside a transaction too. */
-export async function withDigestSettings<T>(session: Session, body: () => Promise<T>): Promise<T> {
+async function withDigestSettings<T>(session: Session, body: () => Promise<T>): Promise<T> {
   const before = await session.query<{ name: string; value: string }>(readSettingsSql, [names]);
   await pinForDigests(session);
   try {
@@ -65,19 +65,6 @@ async function digestOf(
 ): Promise<TableDigest> {
   const [row] = await session.query<TableDigest>(tableDigestSql(shape, columns, options));
   return row ?? { rows: '0', digest: '0' };
-}
-
-/**
- * Count and digest of a table as this session sees it (usable in a snapshot transaction). Comparable between
- * nodes whose tables have the same columns and key; {@link tablesEqual} takes care of the rest.
- * Throws `table-missing` (exit 2), and what the server says.
- */
-export async function tableDigest(session: Session, table: TableName): Promise<TableDigest> {
-  return withDigestSettings(session, async () => {
-    const shape = await readShape(session, table);
-    const flavour = await commonFlavour([session]);
-    return digestOf(session, shape, digestColumns(shape), { flavour, keyed: shape.key.length > 0 });
-  });
 }
 
 /**

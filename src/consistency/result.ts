@@ -1,6 +1,6 @@
 /** What `check` finds out: the shape of its --json, and the verdict drawn from it; pure. */
 import type { Finding, TableName } from '../cluster/model.js';
-import type { CompareResult } from './compare.js';
+import type { CompareResult } from './compare/run.js';
 import { type Method, type TablePlan, keyParts } from './blocks.js';
 import type { DifferenceKind, JudgedRow } from './recheck.js';
 import type { SchemaFinding } from './schema.js';

@@ -41,7 +41,7 @@ export interface TableShape extends TableName {
  * $1 schema, $2 table, $3 publication. pg_publication_tables.attnames is every column (15 to 17 may count
  * generated ones in, but never send them) or the column list; from 18 on it is exactly what is sent.
  */
-export const shapeSql = `
+const shapeSql = `
 select c.oid, c.relkind::text as kind, 
   case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows, p.rowfilter as filter,
   (select coalesce(json_agg(json_build_object(

@@ -22,7 +22,7 @@ export interface NodeTally {
 }
 
 /** A replica that differs in this many rows is known to have diverged: finding out how many more is not worth it. */
-export const ENOUGH_DIFFERENCES = 10_000;
+const ENOUGH_DIFFERENCES = 10_000;
 
 export const newTally = (): NodeTally => ({
   rows: 0n,

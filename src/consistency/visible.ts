@@ -16,16 +16,16 @@ import type { Session } from '../postgres/session.js';
  * The insert position: past every commit that a reader on the leader has seen. The message after it, a
  * transaction of its own that no subscription asks for, makes the server flush and the stream move on at once.
  */
-export const leaderPositionSql = 'select pg_catalog.pg_current_wal_insert_lsn()::text as lsn';
-export const nudgeSql = `select pg_catalog.pg_logical_emit_message(true, 'repctl', 'check')`;
+const leaderPositionSql = 'select pg_catalog.pg_current_wal_insert_lsn()::text as lsn';
+const nudgeSql = `select pg_catalog.pg_logical_emit_message(true, 'repctl', 'check')`;
 
 /** $1: oid of the subscription. */
-export const receivedSql = `
+const receivedSql = `
   select max(s.received_lsn)::text as received from pg_catalog.pg_stat_subscription s
   where s.subid = $1 and s.relid is null and to_jsonb(s) ->> 'leader_pid' is null`;
 
 /** $1: oid of the subscription. Parallel apply workers (16+) are listed with the same subscription. */
-export const openTransactionsSql = `
+const openTransactionsSql = `
   select count(*)::int as open from pg_catalog.pg_stat_subscription s
   join pg_catalog.pg_stat_activity a on a.pid = s.pid
   where s.subid = $1 and s.relid is null and a.backend_xid is not null`;

@@ -119,7 +119,7 @@ export function isPublished(node: ReachableNode, tables: readonly TableName[], l
 }
 
 /** Some two nodes share the system identifier: copied data directories, restored backups, Neon branches. */
-export const shareIdentifier = (nodes: readonly ReachableNode[]): boolean =>
+const shareIdentifier = (nodes: readonly ReachableNode[]): boolean =>
   new Set(nodes.map((node) => node.systemIdentifier)).size < nodes.length;
 
 function obstacles(facts: Facts, request: CreateRequest, leader: string): Finding[] {

@@ -166,7 +166,7 @@ function tailSteps(facts: Facts, tail: Tail): { steps: OperationStep[]; notes: s
 }
 
 /** Replicas that reached the epoch and whose position is known: the furthest first, then priority, then order. */
-export function rankCandidates(facts: Facts, epoch: Epoch): ReachableNode[] {
+function rankCandidates(facts: Facts, epoch: Epoch): ReachableNode[] {
   const order = facts.config.nodes.map((node) => node.name);
   const priority = (name: string): number =>
     facts.config.nodes.find((node) => node.name === name)?.priority ?? 0;

@@ -41,7 +41,7 @@ const EXITS: Readonly<Record<string, ExitCode>> = {
 };
 
 /** A refusal as the error that ends a command: exit 6 in general, every finding in the details. */
-export function refusalError({ operation, findings }: Refusal): RepctlError {
+function refusalError({ operation, findings }: Refusal): RepctlError {
   const first = findings[0];
   return new RepctlError(first?.code ?? 'refused', findings.map((finding) => finding.message).join('\n'), {
     exit: EXITS[first?.code ?? ''] ?? EXIT.refused,

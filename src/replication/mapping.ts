@@ -55,7 +55,7 @@ export interface OriginReducer {
  * subscription origin (`pg_<oid>`); transactions of other origins count as foreign, since their LSNs are of
  * another server's WAL. Undefined takes every origin, right only where one subscription ever existed.
  */
-export function originReducer(siblingApplied: Lsn, origin?: string): OriginReducer {
+function originReducer(siblingApplied: Lsn, origin?: string): OriginReducer {
   const limit = lsnToNumber(siblingApplied);
   let current: { lsn: Lsn; origin: string } | null = null;
   let promotion = false;
@@ -121,7 +121,7 @@ export function mappingObstacle(guard: MappingGuard): 'no-base' | 'other-epoch' 
  * `O` lsn(8) name\0; Commit is `C` flags(1) commit(8) end(8) time(8); Insert is `I` relation oid(4) …. The server
  * filters, so that rows of data never travel; Begin says nothing that Commit does not.
  */
-export const PEEK_SQL = `
+const PEEK_SQL = `
 select chr(get_byte(data, 0)) as kind,
        encode(case get_byte(data, 0) when 79 then substr(data, 2, 8) when 67 then substr(data, 11, 8) end, 'hex') as lsn,
        case get_byte(data, 0) when 79 then encode(substr(data, 10, length(data) - 10), 'escape') end as origin
@@ -141,7 +141,7 @@ export function lsnOfHex(hex: string): Lsn {
 }
 
 /** A row of {@link PEEK_SQL} as a message. */
-export function messageOfRow(row: PeekRow): OriginMessage {
+function messageOfRow(row: PeekRow): OriginMessage {
   if (row.kind === 'O') return { kind: 'O', lsn: lsnOfHex(row.lsn ?? ''), origin: row.origin ?? '' };
   return row.kind === 'C' ? { kind: 'C', lsn: lsnOfHex(row.lsn ?? '') } : { kind: 'E' };
 }

@@ -34,7 +34,7 @@ export interface SequenceUse extends SequenceInfo {
  * to the column) and defaults (from the default to the sequence, which an unowned one has too). A column that does
  * not hold numbers (`default 'A-' || nextval(…)`) says nothing about the highest value in use, so it is left out.
  */
-export const SEQUENCES_SQL = `
+const SEQUENCES_SQL = `
 select n.nspname as schema, c.relname as name, s.seqincrement::text as increment, s.seqmin::text as min,
        s.seqmax::text as max, s.seqcycle as cycle,
        has_schema_privilege(n.oid, 'usage') and has_sequence_privilege(c.oid, 'select') and has_sequence_privilege(c.oid, 'update') as allowed,
@@ -113,7 +113,7 @@ export async function readSequences(
 const descending = (sequence: SequenceInfo): boolean => BigInt(sequence.increment) < 0n;
 
 /** One query for all: max (descending: min) of each column. Fast where the column leads an index. */
-export function highestInUseSql(sequences: readonly SequenceInfo[]): string | null {
+function highestInUseSql(sequences: readonly SequenceInfo[]): string | null {
   const parts = sequences.flatMap((sequence, i) =>
     sequence.columns.map(
       (column) =>
@@ -168,7 +168,7 @@ export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarg
 }
 
 /** Sets a sequence to `value` as if it had just been handed out, unless it is past that already. */
-export const setSequenceSql = (sequence: SequenceInfo, value: string): string =>
+const setSequenceSql = (sequence: SequenceInfo, value: string): string =>
   `select setval(${literal(qualified(sequence))}, ${descending(sequence) ? 'least' : 'greatest'}(${value}, last_value)) from ${qualified(sequence)}`;
 
 export interface SequencesPast {

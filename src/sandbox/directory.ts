@@ -6,7 +6,7 @@ import type { Account } from './model.js';
 import { run } from './process.js';
 
 /** A fresh data directory (39 MB), the sandbox's database (8 MB), two more WAL segments (32 MB). */
-export const BYTES_PER_NODE = 80 * 1024 * 1024;
+const BYTES_PER_NODE = 80 * 1024 * 1024;
 
 /**
  * Makes the directory (0700, the servers' account its owner). Returns whether it is new.

@@ -6,7 +6,7 @@ import { EXIT, RepctlError } from '../errors.js';
 export const DEFAULT_BASE_PORT = 15_432;
 
 /** Whether the port can be listened on now. */
-export function isFree(port: number): Promise<boolean> {
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 import type { Sandbox } from './model.js';
 
-export const stateFile = (directory: string): string => path.join(directory, 'sandbox.json');
+const stateFile = (directory: string): string => path.join(directory, 'sandbox.json');
 
 /** undefined where no sandbox is. Throws `sandbox-unreadable` when the file is there but makes no sense. */
 export async function readState(directory: string): Promise<Sandbox | undefined> {

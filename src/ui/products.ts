@@ -8,7 +8,6 @@ import { formatCount } from './format.js';
 import { renderTable } from './table.js';
 
 export const PRODUCT_FORMATS = ['table', 'json', 'csv', 'ndjson'] as const;
-export type ProductFormat = (typeof PRODUCT_FORMATS)[number];
 
 const CELL_WIDTH = 40;
 /** What a person looks for first; the other formats have every column. */
@@ -60,7 +59,7 @@ export function renderProduct({ product }: ProductRead, { c }: Style): string {
 }
 
 /** RFC 4180, as COPY writes it: null is an empty field, an empty text is "". */
-export function csvField(value: unknown): string {
+function csvField(value: unknown): string {
   if (value === null || value === undefined) return '';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return text === '' || /[",\n\r]/.test(text) || /^\s|\s$/.test(text)

@@ -69,7 +69,7 @@ function stateText(node: NodeReport): string {
 }
 
 /** `57 kB · 41 s`; the time is left out where nobody knows it. */
-export function behindText(node: Pick<NodeReport, 'behindBytes' | 'behindMs'>): string {
+function behindText(node: Pick<NodeReport, 'behindBytes' | 'behindMs'>): string {
   if (node.behindBytes === null) return NONE;
   const size = formatBytes(node.behindBytes);
   return node.behindMs === null ? size : `${size} · ${formatDuration(node.behindMs)}`;

@@ -7,7 +7,7 @@ import { runUpkeep } from '../../replication/upkeep.js';
 import type { RunOptions } from '../run.js';
 import type { PartAction } from './actions.js';
 
-export const partRunners = (fleet: Fleet): Runners<PartAction> => ({
+const partRunners = (fleet: Fleet): Runners<PartAction> => ({
   async sql(action) {
     const session = await fleet.session(action.node);
     for (const statement of action.sql) await session.query(statement);

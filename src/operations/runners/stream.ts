@@ -217,7 +217,7 @@ export async function resume(context: RunnerContext, { node, subscription }: Res
 }
 
 /** After a subscription was disabled its worker ends; one that waits for a lock does not notice, so it is told. */
-export async function workerGone(context: RunnerContext, node: string, subscription: string): Promise<void> {
+async function workerGone(context: RunnerContext, node: string, subscription: string): Promise<void> {
   const session = await context.fleet.session(node);
   const gone = async () => ((await workerOf(context, node, subscription)).pid === null ? true : undefined);
   if (await waitFor(gone, { timeoutMs: 2000, pauseMs: 3 })) return;

@@ -1,0 +1,73 @@
+/** Rows that differ: listed, and judged once there are enough of them. */
+import type { Session } from '../../postgres/session.js';
+import { type KeyHash, type RowReading, rowsParams, rowsSql, type Side } from '../blocks.js';
+import { sandwich } from '../recheck.js';
+import { addJudgement, type NodeTally } from '../tally.js';
+import { ask, askAll, type Lane, type Read, type Run } from './run.js';
+
+/** Suspects of a replica are judged together, so that it has to be waited for seldom. */
+const JUDGE_AT = 2_000;
+
+export async function listDifferences(
+  run: Run,
+  lane: Lane,
+  nodes: readonly string[],
+  read: Read<KeyHash[]>,
+): Promise<void> {
+  const lists = await askAll(run, lane, nodes, async (session, side) => {
+    const rows = await read(session, side);
+    return foldDoubles(rows);
+  });
+  for (const [node, theirs] of lists.nodes) {
+    const tally = run.tallies.get(node);
+    if (!tally) continue;
+    for (const [key, { hash }] of lists.leader) if (theirs.get(key)?.hash !== hash) tally.suspects.add(key);
+    for (const key of theirs.keys()) if (!lists.leader.has(key)) tally.suspects.add(key);
+    await judge(run, lane, node, JUDGE_AT);
+  }
+}
+
+/** By key. A replica that lost its unique index may hold a key twice: such rows have all their hashes as one. */
+export function foldDoubles<Row extends KeyHash>(rows: readonly Row[]): Map<string, Row> {
+  const folded = new Map<string, Row>();
+  for (const row of rows) {
+    const before = folded.get(row.key);
+    folded.set(row.key, before ? { ...row, hash: `${before.hash} and ${row.hash}` } : row);
+  }
+  return folded;
+}
+
+const failed = (tally: NodeTally): boolean => tally.problem !== null;
+
+/** Judges the suspects of a replica when there are at least `atLeast` of them. */
+export async function judge(run: Run, lane: Lane, node: string, atLeast: number): Promise<void> {
+  const tally = run.tallies.get(node);
+  while (tally && tally.suspects.size >= atLeast) {
+    const keys = [...tally.suspects].slice(0, JUDGE_AT);
+    for (const key of keys) tally.suspects.delete(key);
+    if (failed(tally)) {
+      tally.unverified += keys.length;
+      continue;
+    }
+    const rows = (session: Session, side: Side, wanted: readonly string[], values: boolean) =>
+      session.query<RowReading>(rowsSql(run.plan, side, values), rowsParams(run.plan, wanted));
+    const byKey = (found: readonly RowReading[] | undefined) => foldDoubles(found ?? []);
+    const judgement = await sandwich(
+      keys,
+      {
+        leader: async (wanted, values) => byKey(await rows(lane.leader, run.leader, wanted, values)),
+        node: async (wanted, values) =>
+          byKey(await ask(run, lane, node, (session, side) => rows(session, side, wanted, values))),
+        // A replica that failed while it was read has not caught up: nothing is proven by an empty answer.
+        caughtUp: async () => !failed(tally) && (await run.caughtUp(node, lane)),
+      },
+      {
+        samples: Math.max(0, run.samples - tally.samples.length),
+        counted: run.plan.method === 'multiset',
+      },
+    );
+    // The replica failed between the wait and the reading: its rows were not read, so nothing is known of them.
+    if (failed(tally)) tally.unverified += keys.length;
+    else addJudgement(tally, keys.length, judgement, run.samples);
+  }
+}

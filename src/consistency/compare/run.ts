@@ -1,0 +1,111 @@
+/** One comparison under way: whom it asks, what it counts, and which replicas it goes on asking. */
+import { messageOf } from '../../errors.js';
+import type { Session } from '../../postgres/session.js';
+import type { PartDigest, Side, TablePlan } from '../blocks.js';
+import { fullOfDifferences, type NodeTally } from '../tally.js';
+
+/** Sessions of one worker: one on the leader, one on each replica. */
+export interface Lane {
+  readonly leader: Session;
+  readonly nodes: ReadonlyMap<string, Session>;
+}
+
+export interface CompareRequest {
+  readonly plan: TablePlan;
+  readonly leader: Side;
+  /** The replicas to compare, and their tables. */
+  readonly nodes: ReadonlyMap<string, Side>;
+  readonly lanes: readonly Lane[];
+  readonly blockRows: number;
+  /** How many differing rows are kept, with their values, per replica. */
+  readonly samples: number;
+  /** Waits until the replica shows what the leader has now; false when it does not (in time). */
+  readonly caughtUp: (node: string, lane: Lane) => Promise<boolean>;
+  /** Called with the number of leader's rows read since the last call. */
+  readonly onRows?: (rows: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface CompareResult {
+  readonly rows: bigint;
+  readonly blocks: number;
+  readonly nodes: ReadonlyMap<string, NodeTally>;
+}
+
+export interface Run extends CompareRequest {
+  readonly tallies: ReadonlyMap<string, NodeTally>;
+  readonly total: { rows: bigint; blocks: number };
+}
+
+export type Read<T> = (session: Session, side: Side) => Promise<T>;
+
+/** Replicas that are still worth asking. */
+export const live = (run: Run): string[] =>
+  [...run.tallies].filter(([, tally]) => tally.problem === null).map(([node]) => node);
+
+/** Asks a replica; undefined, and the reason in its tally, when it fails. */
+export async function ask<T>(run: Run, lane: Lane, node: string, read: Read<T>): Promise<T | undefined> {
+  const tally = run.tallies.get(node);
+  const session = lane.nodes.get(node);
+  const side = run.nodes.get(node);
+  if (!tally || !session || !side) return undefined;
+  try {
+    return await read(session, side);
+  } catch (error) {
+    run.signal?.throwIfAborted();
+    tally.problem ??= messageOf(error);
+    return undefined;
+  }
+}
+
+/** The same question to the leader and some replicas, at once. */
+export async function askAll<T>(
+  run: Run,
+  lane: Lane,
+  nodes: readonly string[],
+  read: Read<T>,
+): Promise<{ leader: T; nodes: Map<string, T> }> {
+  run.signal?.throwIfAborted();
+  const answers = new Map<string, T>();
+  const [leader] = await Promise.all([
+    read(lane.leader, run.leader),
+    ...nodes.map(async (node) => {
+      const answer = await ask(run, lane, node, read);
+      if (answer !== undefined) answers.set(node, answer);
+    }),
+  ]);
+  return { leader, nodes: answers };
+}
+
+export const differs = (a: PartDigest | undefined, b: PartDigest | undefined): boolean =>
+  (a?.rows ?? '0') !== (b?.rows ?? '0') || (a?.digest ?? '0') !== (b?.digest ?? '0');
+
+/** Counts a block; the replicas on which it differs and has to be looked into. */
+export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<string, PartDigest>): string[] {
+  run.total.rows += BigInt(leader.rows);
+  run.total.blocks += 1;
+  run.onRows?.(Number(leader.rows));
+  const suspects: string[] = [];
+  for (const [node, digest] of nodes) {
+    const tally = run.tallies.get(node);
+    if (!tally) continue;
+    tally.rows += BigInt(digest.rows);
+    tally.blocks += 1;
+    if (!differs(leader, digest)) continue;
+    tally.blocksDiffering += 1;
+    if (fullOfDifferences(tally)) tally.blocksNotListed += 1;
+    else suspects.push(node);
+  }
+  return suspects;
+}
+
+/** A replica whose differences already fill the report is not looked into further, and that is said. */
+export function stillOpen(run: Run, nodes: readonly string[]): string[] {
+  return nodes.filter((node) => {
+    const tally = run.tallies.get(node);
+    if (tally?.problem !== null) return false;
+    if (!fullOfDifferences(tally)) return true;
+    tally.blocksNotListed += 1;
+    return false;
+  });
+}
