@@ -22,7 +22,7 @@ export default class Init extends BaseCommand<typeof Init> {
     'Every question has a flag; without a terminal nothing is asked. A password is never a flag: refer to a variable, or use PGPASSWORD or ~/.pgpass.';
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
-    "<%= config.bin %> <%= command.id %> --cluster shop --node 'n1=postgres://repctl:${PW}@db1/shop' --node 'n2=postgres://repctl:${PW}@db2/shop' --table products",
+    "<%= config.bin %> <%= command.id %> --cluster shop --node 'n1=postgres://shop_admin:${PW}@db1/shop' --node 'n2=postgres://repctl:${PW}@db2/shop' --table products",
   ];
 
   static override flags = {
