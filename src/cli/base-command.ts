@@ -70,7 +70,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     const { args, flags } = await this.parse({
       flags: this.ctor.flags,
       baseFlags: (super.ctor as typeof BaseCommand).baseFlags,
-      args: this.ctor.args,
+      // oclif would read whatever is piped in for an argument that is left out, all of it: `failover < list` would
+      // take it for a node, `product import < file` the products for the name of a file.
+      args: Object.fromEntries(
+        Object.entries(this.ctor.args).map(([name, arg]) => [name, { ...arg, ignoreStdin: true }]),
+      ),
       strict: this.ctor.strict,
       enableJsonFlag: this.ctor.enableJsonFlag,
     });

@@ -13,6 +13,7 @@ import { isConnectionLoss, sqlStateOf } from '../postgres/sqlstate.js';
 import { copyRow } from './copy-text.js';
 import { type InputFormat, readRecords } from './records.js';
 import { type RowReader, rowReader } from './rows.js';
+import { keptByUs, overriding } from './statements.js';
 import type { ProductColumn, ProductTable } from './table.js';
 
 export interface Reject {
@@ -67,7 +68,10 @@ export async function importProducts(
   try {
     await session.query('set local statement_timeout = 0');
     // A fence refuses this before anything of the input is consumed.
-    await session.query(`insert into ${qualified(table)} select * from ${qualified(table)} where false`);
+    const key = ident(table.key.name);
+    await session.query(
+      `insert into ${qualified(table)} (${key})${overriding(table)} select ${key} from ${qualified(table)} where false`,
+    );
     const value = await load(session, table, request).catch((error: unknown) => {
       throw afterConsuming(error);
     });
@@ -171,19 +175,37 @@ async function* concat<T>(first: T[], rest: AsyncIterable<T[]>): AsyncGenerator<
 
 /** The first line of a key stays; later ones are rejected. */
 async function dropDuplicates(session: Session, table: ProductTable, reject: RejectLine): Promise<void> {
-  const key = ident(table.key.name);
+  await session.query('savepoint duplicates');
+  try {
+    await dropEqualKeys(session, table.key, table.key.cast, reject);
+  } catch (error) {
+    // A key that is no value of its type: the upsert will name its line. Until then keys are what is written.
+    if (sqlStateOf(error)?.startsWith('22') !== true) throw error;
+    await session.query('rollback to duplicates');
+    await dropEqualKeys(session, table.key, 'text', reject);
+  }
+  await session.query('release duplicates');
+}
+
+async function dropEqualKeys(
+  session: Session,
+  { name }: ProductColumn,
+  type: string,
+  reject: RejectLine,
+): Promise<void> {
+  const key = ident(name);
   const PAGE = 1000;
   for (;;) {
     const rows = await session.query<{ line: string; first: string; key: string }>(
       `with again as (
          select line, first, key from (
            select ${LINE} as line, ${key} as key,
-             min(${LINE}) over (partition by ${key}::${table.key.type}) as first from ${STAGE}) s
+             min(${LINE}) over (partition by ${key}::${type}) as first from ${STAGE}) s
          where line > first order by line limit ${String(PAGE)})
        delete from ${STAGE} s using again a where s.${LINE} = a.line returning a.line, a.first, a.key`,
     );
     for (const { line, first, key: value } of rows)
-      reject(Number(line), `${table.key.name} ${JSON.stringify(value)} is on line ${first} already`);
+      reject(Number(line), `${name} ${JSON.stringify(value)} is on line ${first} already`);
     if (rows.length < PAGE) return;
   }
 }
@@ -191,21 +213,21 @@ async function dropDuplicates(session: Session, table: ProductTable, reject: Rej
 function upsertSql(table: ProductTable, columns: readonly ProductColumn[]): string {
   const names = columns.map((column) => ident(column.name));
   const values = columns.map((column) => {
-    const value = `s.${ident(column.name)}::${column.type}`;
+    const value = `s.${ident(column.name)}::${column.cast}`;
     return column.notNull && column.default !== null ? `coalesce(${value}, ${column.default})` : value;
   });
   const changed = columns.filter((column) => column.name !== table.key.name);
-  // json has no equality; its text has.
+  // json, xml, point and others have no equality; their text has.
   const compare = (alias: string): string =>
     changed
-      .map((column) => `${alias}.${ident(column.name)}${column.type === 'json' ? '::text' : ''}`)
+      .map(
+        (column) =>
+          `${alias}.${ident(column.name)}${column.type === 'json' || column.kind === 'other' ? '::text' : ''}`,
+      )
       .join(', ');
-  const has = (name: string): boolean =>
-    table.columns.some((column) => column.name === name) && !changed.some((column) => column.name === name);
-  const touch = [
-    ...(has('version') ? ['"version" = t."version" + 1'] : []),
-    ...(has('updated_at') ? ['"updated_at" = now()'] : []),
-  ];
+  const touch = keptByUs(table)
+    .filter((name) => !changed.some((column) => column.name === name))
+    .map((name) => (name === 'version' ? '"version" = t."version" + 1' : '"updated_at" = now()'));
   const sets = [
     ...changed.map((column) => `${ident(column.name)} = excluded.${ident(column.name)}`),
     ...touch,
@@ -215,7 +237,7 @@ function upsertSql(table: ProductTable, columns: readonly ProductColumn[]): stri
       ? 'do nothing'
       : `do update set ${sets.join(', ')} where row(${compare('t')}) is distinct from row(${compare('excluded')})`;
   return `with applied as (
-  insert into ${qualified(table)} as t (${names.join(', ')})
+  insert into ${qualified(table)} as t (${names.join(', ')})${overriding(table)}
   select ${values.join(', ')} from ${STAGE} s where s.${LINE} between $1::bigint and $2::bigint order by s.${LINE}
   on conflict (${ident(table.key.name)}) ${onConflict}
   returning (xmax = 0) as created)
@@ -244,8 +266,8 @@ async function upsert(
       sum.updated += row?.updated ?? 0;
     } catch (error) {
       const state = sqlStateOf(error);
-      // 22 data, 23 constraint, 54 limits, P0 a trigger's own: the row's fault. The rest is not.
-      if (state === undefined || !/^(?:22|23|54|P0)/.test(state)) throw error;
+      // 21 the same key twice, 22 data, 23 constraint, 54 limits, P0 a trigger's own: the row's fault. The rest is not.
+      if (state === undefined || !/^(?:21|22|23|54|P0)/.test(state)) throw error;
       await session.query('rollback to batch');
       await session.query('release batch');
       if (from === to) {

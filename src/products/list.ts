@@ -158,7 +158,7 @@ const comparisonType = (column: ProductColumn): string =>
     ? 'text'
     : column.kind === 'integer' || column.kind === 'numeric'
       ? 'numeric'
-      : column.type;
+      : column.cast;
 
 const SORT_ALIAS = 'repctl.sort';
 

@@ -154,6 +154,18 @@ function textOf(column: ProductColumn, value: unknown): string | null | { proble
         return { problem: `${column.name} is a number that JSON cannot carry exactly; write it as a string` };
       return String(value);
     default:
+      if (Array.isArray(value) && column.type.endsWith('[]')) return arrayText(value);
       return { problem: `${column.name} must be a single value` };
   }
+}
+
+/** A JSON array as PostgreSQL writes one: `{1,"a b",NULL}`. */
+function arrayText(values: readonly unknown[]): string {
+  const elements = values.map((value) => {
+    if (value === null) return 'NULL';
+    if (Array.isArray(value)) return arrayText(value);
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+  });
+  return `{${elements.join(',')}}`;
 }

@@ -6,7 +6,7 @@ import type { Mark } from '../routing/token.js';
 import { type ListRequest, type ProductPage, listStatement, pageOf } from './list.js';
 import type { Product } from './output.js';
 import { getStatement } from './statements.js';
-import { type ProductTable, describeProducts, productsTableName } from './table.js';
+import { type ProductTable, describeProducts } from './table.js';
 import { checkValue } from './values.js';
 import { type WriteRequest, checkRequest, notFound, writeProduct } from './write.js';
 
@@ -29,7 +29,7 @@ export interface ProductWritten {
 /** Throws `product-not-found` (exit 2) and what read() throws. */
 export async function getProduct(routing: Routing, request: ReadRequest, key: string): Promise<ProductRead> {
   const { value, served } = await read(routing, request, async (session) => {
-    const table = await describeProducts(session, productsTableName(routing.fleet.config));
+    const table = await describeProducts(session, routing.fleet.config);
     checkValue(table.key, key, true);
     const { sql, params } = getStatement(table, key);
     return (await session.query(sql, params))[0];
@@ -44,7 +44,7 @@ export async function listProducts(
   make: (table: ProductTable) => ListRequest,
 ): Promise<{ page: ProductPage; table: ProductTable; request: ListRequest; served: Served }> {
   const { value, served } = await read(routing, request, async (session) => {
-    const table = await describeProducts(session, productsTableName(routing.fleet.config));
+    const table = await describeProducts(session, routing.fleet.config);
     const list = make(table);
     const { sql, params } = listStatement(table, list);
     return { page: pageOf(table, list, await session.query(sql, params)), table, request: list };
@@ -62,7 +62,7 @@ export async function changeProduct(
   const { value, node, token } = await write(
     routing,
     async (target) => {
-      const table = await describeProducts(target.session, productsTableName(routing.fleet.config));
+      const table = await describeProducts(target.session, routing.fleet.config);
       const request = make(table);
       action = request.action;
       checkRequest(table, request);

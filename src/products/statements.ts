@@ -7,7 +7,7 @@
  */
 import { ident, literal, qualified } from '../postgres/quote.js';
 import { outputList } from './output.js';
-import { type ProductTable, columnOf, hasColumn } from './table.js';
+import { type ProductTable, columnOf } from './table.js';
 
 export interface Statement {
   readonly sql: string;
@@ -61,14 +61,18 @@ const notYet = (parts: Parameters, requestId: string | undefined): string =>
     ? ''
     : ` and not exists (select from repctl.request r where r.id = ${parts.add(requestId, 'uuid')})`;
 
+/** Who names the key wants that key, also where the server would give out one (identity always). */
+export const overriding = (table: ProductTable): string =>
+  table.key.managed ? ' overriding system value' : '';
+
 export function createStatement(table: ProductTable, values: Values, requestId?: string): Statement {
   const parts = parameters();
   const columns = [...values.keys()].map((name) => columnOf(table, name));
-  const list = columns.map((column) => parts.add(values.get(column.name) ?? null, column.type));
+  const list = columns.map((column) => parts.add(values.get(column.name) ?? null, column.cast));
   return wrap(
     'create',
     values.get(table.key.name) ?? '',
-    `insert into ${qualified(table)} (${columns.map((column) => ident(column.name)).join(', ')})
+    `insert into ${qualified(table)} (${columns.map((column) => ident(column.name)).join(', ')})${overriding(table)}
   select ${list.join(', ')} where true${notYet(parts, requestId)}
   returning ${outputList(table.columns)}`,
     parts,
@@ -76,13 +80,21 @@ export function createStatement(table: ProductTable, values: Values, requestId?:
   );
 }
 
+/** The columns that count and date the changes of a row, where a table has them in that sense. */
+export const keptByUs = (table: ProductTable): readonly ('version' | 'updated_at')[] =>
+  (['version', 'updated_at'] as const).filter((name) =>
+    table.columns.some(
+      (column) =>
+        column.name === name &&
+        !column.managed &&
+        column.kind === (name === 'version' ? 'integer' : 'timestamptz'),
+    ),
+  );
+
 /** What every change of a row does besides: counts its version, notes the time. Not where the user sets them. */
 function touch(table: ProductTable, set: ReadonlySet<string>): string[] {
-  const version = hasColumn(table, 'version') && !set.has('version');
-  const updatedAt =
-    table.columns.some((column) => column.name === 'updated_at' && column.kind === 'timestamptz') &&
-    !set.has('updated_at');
-  return [...(version ? ['"version" = "version" + 1'] : []), ...(updatedAt ? ['"updated_at" = now()'] : [])];
+  const kept = keptByUs(table).filter((name) => !set.has(name));
+  return kept.map((name) => (name === 'version' ? '"version" = "version" + 1' : '"updated_at" = now()'));
 }
 
 export function updateStatement(
@@ -93,13 +105,13 @@ export function updateStatement(
 ): Statement {
   const parts = parameters();
   const sets = [...values].map(
-    ([name, value]) => `${ident(name)} = ${parts.add(value, columnOf(table, name).type)}`,
+    ([name, value]) => `${ident(name)} = ${parts.add(value, columnOf(table, name).cast)}`,
   );
   return wrap(
     'update',
     key,
     `update ${qualified(table)} set ${[...sets, ...touch(table, new Set(values.keys()))].join(', ')}
-  where ${ident(table.key.name)} = ${parts.add(key, table.key.type)}${onlyVersion(parts, options.ifVersion)}${notYet(parts, options.requestId)}
+  where ${ident(table.key.name)} = ${parts.add(key, table.key.cast)}${onlyVersion(parts, options.ifVersion)}${notYet(parts, options.requestId)}
   returning ${outputList(table.columns)}`,
     parts,
     options.requestId,
@@ -122,7 +134,7 @@ export function adjustStatement(
     'adjust',
     key,
     `update ${qualified(table)} set ${['"stock" = "stock" + ' + amount, ...touch(table, new Set())].join(', ')}
-  where ${ident(table.key.name)} = ${parts.add(key, table.key.type)}
+  where ${ident(table.key.name)} = ${parts.add(key, table.key.cast)}
     and "stock"::bigint + ${amount} between 0 and 2147483647${notYet(parts, requestId)}
   returning ${outputList(table.columns)}`,
     parts,
@@ -140,7 +152,7 @@ export function deleteStatement(
     'delete',
     key,
     `delete from ${qualified(table)}
-  where ${ident(table.key.name)} = ${parts.add(key, table.key.type)}${onlyVersion(parts, options.ifVersion)}${notYet(parts, options.requestId)}
+  where ${ident(table.key.name)} = ${parts.add(key, table.key.cast)}${onlyVersion(parts, options.ifVersion)}${notYet(parts, options.requestId)}
   returning ${outputList(table.columns)}`,
     parts,
     options.requestId,
@@ -149,7 +161,7 @@ export function deleteStatement(
 
 export function getStatement(table: ProductTable, key: string): Statement {
   return {
-    sql: `select ${outputList(table.columns)} from ${qualified(table)} where ${ident(table.key.name)} = $1::${table.key.type}`,
+    sql: `select ${outputList(table.columns)} from ${qualified(table)} where ${ident(table.key.name)} = $1::${table.key.cast}`,
     params: [key],
   };
 }

@@ -4,6 +4,7 @@ import type { ClusterConfig } from '../config/schema.js';
 import { EXIT, RepctlError } from '../errors.js';
 import { qualified } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
+import { tableMatcher } from '../replication/publications.js';
 import { PRODUCTS } from './schema.js';
 
 /** How values of a column are checked and shown. */
@@ -13,6 +14,11 @@ export interface ProductColumn {
   readonly name: string;
   /** As format_type prints it: `numeric(12,2)`. */
   readonly type: string;
+  /**
+   * The type that a parameter is cast to: without its length, since an explicit cast to varchar(20) cuts in silence,
+   * where assigning to the column refuses. Of a domain what it is made of, for the same reason.
+   */
+  readonly cast: string;
   readonly kind: ColumnKind;
   readonly notNull: boolean;
   /** The default as SQL, or null. */
@@ -42,7 +48,7 @@ interface CatalogRow {
 
 const columnsSql = `
 select a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-  format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, null) as base,
+  format_type(case t.typtype when 'd' then t.typbasetype else t.oid end, -1) as base,
   a.attnotnull or t.typnotnull as not_null,
   case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end as default,
   a.attidentity <> '' or a.attgenerated <> '' as managed,
@@ -61,7 +67,8 @@ order by a.attnum`;
 const KINDS: Readonly<Record<string, ColumnKind>> = {
   text: 'text',
   'character varying': 'text',
-  character: 'text',
+  // What format_type(…, -1) calls character(n); `character` alone would mean character(1).
+  bpchar: 'text',
   smallint: 'integer',
   integer: 'integer',
   bigint: 'integer',
@@ -72,17 +79,24 @@ const KINDS: Readonly<Record<string, ColumnKind>> = {
   'timestamp with time zone': 'timestamptz',
 };
 
-/** The table called products among the configured ones, else `public.products`. */
-export function productsTableName(config: ClusterConfig): TableName {
+/** The table called products that the configuration names, also by a pattern; else `public.products`. */
+async function findProducts(session: Session, config: ClusterConfig): Promise<TableName> {
   for (const entry of config.tables) {
-    const match = /^(?:"?([^".*]+)"?\.)?"?products"?$/.exec(entry);
+    const match = /^(?:"?([^".*?]+)"?\.)?"?products"?$/.exec(entry);
     if (match) return { schema: match[1] ?? 'public', name: 'products' };
   }
-  return PRODUCTS;
+  const matchers = config.tables.map(tableMatcher);
+  if (matchers.some((matches) => matches(PRODUCTS))) return PRODUCTS;
+  const tables = await session.query<{ schema: string; name: string }>(
+    `select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relname = 'products' and c.relkind in ('r', 'p') order by n.nspname`,
+  );
+  return tables.find((table) => matchers.some((matches) => matches(table))) ?? PRODUCTS;
 }
 
 /** Throws RepctlError `table-missing` or `table-without-key` (exit 2). */
-export async function describeProducts(session: Session, table: TableName): Promise<ProductTable> {
+export async function describeProducts(session: Session, config: ClusterConfig): Promise<ProductTable> {
+  const table = await findProducts(session, config);
   const rows = await session.query<CatalogRow>(columnsSql, [qualified(table)]);
   if (rows.length === 0) {
     throw new RepctlError('table-missing', `${session.node} has no table ${table.schema}.${table.name}.`, {
@@ -93,6 +107,7 @@ export async function describeProducts(session: Session, table: TableName): Prom
   const columns = rows.map((row): ProductColumn => ({
     name: row.name,
     type: row.type,
+    cast: row.base,
     kind: KINDS[row.base] ?? 'other',
     notNull: row.not_null,
     default: row.default,

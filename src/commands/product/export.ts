@@ -5,7 +5,7 @@ import { RoutedCommand, readFlags } from '../../cli/routed-command.js';
 import { RepctlError } from '../../errors.js';
 import { type ExportResult, exportProducts } from '../../products/export.js';
 import { parseColumns } from '../../products/list.js';
-import { describeProducts, productsTableName } from '../../products/table.js';
+import { describeProducts } from '../../products/table.js';
 import { read } from '../../routing/read.js';
 import { formatBytes, formatCount } from '../../ui/format.js';
 
@@ -42,7 +42,7 @@ export default class ProductExport extends RoutedCommand<typeof ProductExport> {
     const routing = this.routing(config, session, 'read');
     // Once rows are out, another node cannot begin anew.
     const { value, served } = await read(routing, { level, node, repeatable: false }, async (source) => {
-      const table = await describeProducts(source, productsTableName(config));
+      const table = await describeProducts(source, config);
       return withOutput(output, (stream) =>
         exportProducts(source, table, {
           columns: parseColumns(table, columns),

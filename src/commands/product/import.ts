@@ -4,7 +4,7 @@ import { progressLine } from '../../cli/progress-line.js';
 import { RoutedCommand, sessionFlag } from '../../cli/routed-command.js';
 import { type ImportResult, importProducts } from '../../products/import.js';
 import { type RejectFile, openRejectFile } from '../../products/reject-file.js';
-import { describeProducts, productsTableName } from '../../products/table.js';
+import { describeProducts } from '../../products/table.js';
 import type { Mark } from '../../routing/token.js';
 import { write } from '../../routing/write.js';
 import { renderImport, renderImportProgress } from '../../ui/products.js';
@@ -52,7 +52,7 @@ export default class ProductImport extends RoutedCommand<typeof ProductImport> {
       const { value, node, token } = await write(
         this.routing(config, session, 'write'),
         async (target) => {
-          const table = await describeProducts(target.session, productsTableName(config));
+          const table = await describeProducts(target.session, config);
           rejects ??= this.flags.continue ? openRejectFile(this.flags['reject-file']) : undefined;
           return importProducts(target.session, table, {
             input,

@@ -189,6 +189,12 @@ describe('bad input changes nothing', () => {
   it('nothing was changed', async () => {
     expect(await count()).toBe(before);
   });
+  it('what is piped in is never taken for an argument that was left out', async () => {
+    const missing = await cli.run(['product', 'get'], { input: 'BAG-0000002\n' });
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('sku') as unknown });
+    const refused = await cli.run(['failover', '--yes'], { input: 'n2\n' });
+    expect(refused.code).toBe(6);
+  });
   it('stdin closed or empty is an empty input', async () => {
     expect(await cli.run(['product', 'import'], { input: '' })).toMatchObject({ code: 2 });
   });

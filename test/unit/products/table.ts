@@ -9,6 +9,7 @@ export const column = (
 ): ProductColumn => ({
   name,
   type,
+  cast: type.replace(/\(.*\)/, ''),
   kind,
   notNull: true,
   default: null,
