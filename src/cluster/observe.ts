@@ -61,10 +61,10 @@ async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
   try {
     const sent = Date.now();
     const start = performance.now();
-    const [greeting] = await within(limit, name, session.query<Greeting>(greetingSql));
+    const [greeting] = await within(limit, name, session.prepared<Greeting>(greetingSql));
     const roundTripMs = performance.now() - start;
     if (!greeting) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
-    const [answer] = await within(limit, name, session.query<{ state: RawState }>(stateSql(greeting)));
+    const [answer] = await within(limit, name, session.prepared<{ state: RawState }>(stateSql(greeting)));
     if (!answer) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
     const node = toNode(name, greeting, answer.state, {
       roundTripMs,

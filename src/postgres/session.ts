@@ -2,6 +2,7 @@
  * One connection to one node. Every statement goes through here: it is timed, traced with --verbose and
  * bounded by a statement timeout, and what fails comes out as a RepctlError that names the node.
  */
+import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { messageOf } from '../errors.js';
@@ -48,6 +49,8 @@ export interface Session {
   readonly client: pg.Client;
   /** One statement with parameters; the rows. int8, numeric and timestamps are strings. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
+  /** A long statement that a session asks again and again: parsed and planned once. Direct connections only. */
+  prepared<Row = Record<string, unknown>>(sql: string): Promise<Row[]>;
   /** One or more statements without parameters (simple protocol); the rows of the last one. */
   simple<Row = Record<string, unknown>>(sql: string): Promise<Row[]>;
   /** One or more statements of unknown kind (simple protocol): what each of them answered, rows as arrays. */
@@ -135,6 +138,10 @@ async function endOrDestroy(client: pg.Client): Promise<void> {
   clearTimeout(timer);
 }
 
+/** The same text always has the same name, and another text another one. */
+const statementName = (sql: string): string =>
+  `repctl_${createHash('sha256').update(sql).digest('hex').slice(0, 32)}`;
+
 /**
  * Opens a session. Throws RepctlError: `node-unreachable` (exit 3) when the server cannot be reached in
  * `connectTimeoutMs`, `auth-failed`, `database-missing` and others as the server says.
@@ -180,14 +187,14 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   const send = async (
     sql: string,
     params?: readonly unknown[],
-    rowMode?: 'array',
+    how: { readonly rowMode?: 'array'; readonly name?: string } = {},
   ): Promise<pg.QueryResult[]> => {
     const start = performance.now();
     try {
       const statement = client.query({
         text: sql,
         ...(params ? { values: [...params] } : {}),
-        ...(rowMode ? { rowMode } : {}),
+        ...how,
       } as pg.QueryConfig) as unknown as Promise<pg.QueryResult | pg.QueryResult[]>;
       const result = await watched(statement, SILENT_MS, knock, giveUp);
       const all = Array.isArray(result) ? result : [result];
@@ -234,9 +241,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     query: run,
     simple: (sql) => run(sql),
+    prepared: <Row>(sql: string) =>
+      inTurn(
+        async () => ((await send(sql, undefined, { name: statementName(sql) })).at(-1)?.rows ?? []) as Row[],
+      ),
     results: (sql) =>
       inTurn(async () =>
-        (await send(sql, undefined, 'array')).map((result) => ({
+        (await send(sql, undefined, { rowMode: 'array' })).map((result) => ({
           command: result.command,
           count: result.rowCount,
           columns: result.fields.map((field) => field.name),
