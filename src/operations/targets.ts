@@ -2,6 +2,7 @@
 import type { Fleet } from '../cluster/fleet.js';
 import type { TableName } from '../cluster/model.js';
 import { PRODUCTS } from '../products/schema.js';
+import { sqlStateOf } from '../postgres/sqlstate.js';
 import { qualified } from '../postgres/quote.js';
 import {
   CATALOG_TABLES_SQL,
@@ -43,7 +44,13 @@ export async function nodesWithRows(
           [qualified(table)],
         );
         if (there?.there !== true) continue;
-        const rows = await session.query(`select 1 from ${qualified(table)} limit 1`);
+        // What may not be read is refused with its reason by those who look at privileges.
+        const rows = await session
+          .query(`select 1 from ${qualified(table)} limit 1`)
+          .catch((error: unknown) => {
+            if (sqlStateOf(error) === '42501') return [];
+            throw error;
+          });
         if (rows.length > 0) return name;
       }
       return undefined;

@@ -3,6 +3,7 @@ import { ChangeCommand, type ChangeResult } from '../../cli/change-command.js';
 import { planCreate } from '../../operations/create.js';
 import { unfit } from '../../operations/fitness.js';
 import { PRODUCTS } from '../../products/schema.js';
+import { preflight, unlessBlocked } from '../../operations/preflight.js';
 import { nodesWithRows, tablesToPublish } from '../../operations/targets.js';
 
 export default class ClusterCreate extends ChangeCommand<typeof ClusterCreate> {
@@ -34,10 +35,14 @@ standby slots. What is there already is left alone, so the same command goes on 
       tables,
       willMake: products ? PRODUCTS : undefined,
     });
+    const inTheWay = await preflight(fleet);
     return this.change({
       fleet,
       planner: (snapshot) =>
-        planCreate(snapshot, config, { leader, tables, products, prefilled, unfit: findings }),
+        unlessBlocked(
+          planCreate(snapshot, config, { leader, tables, products, prefilled, unfit: findings }),
+          inTheWay,
+        ),
       question: `Create cluster ${config.cluster}?`,
       next: 'repctl status',
     });

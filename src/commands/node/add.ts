@@ -7,6 +7,7 @@ import { observe } from '../../cluster/observe.js';
 import { factsOf } from '../../operations/facts.js';
 import { unfit } from '../../operations/fitness.js';
 import { planNodeAdd } from '../../operations/node-add.js';
+import { preflight, unlessBlocked } from '../../operations/preflight.js';
 import { nodesWithRows } from '../../operations/targets.js';
 
 export default class NodeAdd extends ChangeCommand<typeof NodeAdd> {
@@ -36,9 +37,11 @@ The password does not go on the command line: use \${VAR} in the URL, PGPASSWORD
     const prefilled = (await nodesWithRows(fleet, [name], tables)).includes(name);
     const nodes = config.nodes.map((node) => node.name);
     const findings = leader === undefined ? [] : await unfit(fleet, { leader: leader.name, nodes, tables });
+    const inTheWay = await preflight(fleet, name);
     const result = await this.change({
       fleet,
-      planner: (snapshot) => planNodeAdd(snapshot, config, { name, prefilled, unfit: findings }),
+      planner: (snapshot) =>
+        unlessBlocked(planNodeAdd(snapshot, config, { name, prefilled, unfit: findings }), inTheWay),
       question: `Add ${name} to cluster ${config.cluster}?`,
       next: 'repctl status',
     });
