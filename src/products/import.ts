@@ -28,6 +28,8 @@ export interface ImportRequest {
   /** Given with --continue: what does not fit goes here and the rest goes on. */
   readonly reject?: ((reject: Reject) => void) | undefined;
   readonly progress?: ((progress: ImportProgress) => void) | undefined;
+  /** Whatever must not fail once the rows are committed; when it throws, nothing is. */
+  readonly beforeCommit?: (() => void) | undefined;
 }
 
 export interface ImportProgress {
@@ -75,6 +77,7 @@ export async function importProducts(
     const value = await load(session, table, request).catch((error: unknown) => {
       throw afterConsuming(error);
     });
+    request.beforeCommit?.();
     const [row] = await session.query<{ lsn: Lsn }>('select pg_current_wal_insert_lsn()::text as lsn');
     await session.query(request.dryRun ? 'rollback' : 'commit');
     return { value, before: row?.lsn ?? '0/0' };

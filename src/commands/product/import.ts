@@ -59,6 +59,7 @@ export default class ProductImport extends RoutedCommand<typeof ProductImport> {
             format,
             dryRun,
             reject: rejects && ((reject) => rejects?.add(reject)),
+            beforeCommit: () => rejects?.flush(),
             progress: (progress) => {
               line.show(renderImportProgress(progress, this.errStyle()));
             },
