@@ -37,6 +37,14 @@ export const ownSubscriptions = (node: ReachableNode): readonly SubscriptionInfo
 export const isTombstone = (subscription: SubscriptionInfo): boolean =>
   !subscription.enabled && subscription.slotName === null;
 
+/** Tombstones of epochs before `epoch`, by name. */
+export const olderTombstones = (node: ReachableNode, epoch: number): readonly string[] =>
+  ownSubscriptions(node)
+    .filter(
+      (subscription) => isTombstone(subscription) && (subscriptionEpoch(subscription.name) ?? 0) < epoch,
+    )
+    .map((subscription) => subscription.name);
+
 /** Attached to the leader of `epoch`: its subscription is there, enabled and has a slot. */
 export function isAttached(node: ReachableNode, epoch: number): boolean {
   const subscription = subscriptionOf(node, epoch);

@@ -1,16 +1,7 @@
 /** How every operation that attaches replicas ends: the stream proved, standby slots made, tombstones dropped. */
-import { subscriptionEpoch } from '../cluster/names.js';
 import type { ReachableNode } from '../cluster/model.js';
 import type { OperationStep } from './actions.js';
-import {
-  type Facts,
-  hasStandbySlots,
-  isAttached,
-  isTombstone,
-  nodeOf,
-  ownSubscriptions,
-  subscriptionOf,
-} from './facts.js';
+import { type Facts, hasStandbySlots, isAttached, nodeOf, subscriptionOf, olderTombstones } from './facts.js';
 import { stepFor } from './steps.js';
 
 export interface Ending {
@@ -58,18 +49,11 @@ export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
 
 /** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */
 function leftoverSteps(node: ReachableNode, epoch: number): OperationStep[] {
-  const names = olderThan(node, epoch);
+  const names = olderTombstones(node, epoch);
   return isAttached(node, epoch) && names.length > 0
     ? [stepFor({ kind: 'drop-tombstone', node: node.name, subscriptions: names })]
     : [];
 }
-
-const olderThan = (node: ReachableNode, epoch: number): readonly string[] =>
-  ownSubscriptions(node)
-    .filter(
-      (subscription) => isTombstone(subscription) && (subscriptionEpoch(subscription.name) ?? 0) < epoch,
-    )
-    .map((subscription) => subscription.name);
 
 /** The leader's tombstones, once every configured node will be attached; `attaching` are about to be. */
 export function tombstoneSteps(
@@ -80,7 +64,7 @@ export function tombstoneSteps(
 ): OperationStep[] {
   const leaderNode = nodeOf(facts, leader);
   if (leaderNode === undefined) return [];
-  const tombstones = olderThan(leaderNode, epoch);
+  const tombstones = olderTombstones(leaderNode, epoch);
   const everyone = facts.config.nodes.every(({ name }) => {
     const node = nodeOf(facts, name);
     return name === leader || attaching.includes(name) || (node !== undefined && isAttached(node, epoch));

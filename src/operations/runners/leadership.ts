@@ -10,10 +10,10 @@ import type { Session } from '../../postgres/session.js';
 import { peekOrigins } from '../../replication/mapping.js';
 import { flushNow, originName } from '../../replication/positions.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
-import { advanceSlot } from '../../replication/slots.js';
+import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, DropTombstone, Promote } from '../actions.js';
-import { isAttached, ownSubscriptions, subscriptionOf } from '../facts.js';
+import { isAttached, olderTombstones, ownSubscriptions, subscriptionOf } from '../facts.js';
 import { whyNotMappable } from '../mappable.js';
 import { type RunnerContext, look, subscriptionRequest } from './context.js';
 import { quiesce } from './stream.js';
@@ -86,14 +86,15 @@ async function sequenceStatements(
  */
 export async function attach(context: RunnerContext, action: Attach): Promise<StepResult> {
   const session = await context.fleet.session(action.node);
-  const found = await look(context, action.node);
-  if (isAttached(found, action.epoch)) return undefined;
-  const former = subscriptionOf(found, action.epoch - 1);
-  if (former?.enabled)
-    await quiesce(context, { kind: 'quiesce', node: action.node, subscription: former.name });
   // What was applied with synchronous_commit=off must survive a crash here before the slot moves past it there.
   await flushNow(session);
-  const [node, leader] = await Promise.all([look(context, action.node), look(context, action.leader)]);
+  const [found, leader] = await Promise.all([look(context, action.node), look(context, action.leader)]);
+  if (isAttached(found, action.epoch)) {
+    // A run that was killed may have committed the swap after this one had looked.
+    await dropSubscriptions(context, action.node, olderTombstones(found, action.epoch));
+    return undefined;
+  }
+  const node = await stopped(context, found, action.epoch - 1);
   const from = leader.epochs.find((row) => row.epoch === action.epoch - 1);
   const forkPoint = leader.epochs.find((row) => row.epoch === action.epoch)?.forkPoint ?? ZERO_LSN;
   const why =
@@ -118,8 +119,12 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
     peek.close(),
   );
   if (mapping.foreignAhead > 0) throw foreignTransactions(action, slot, mapping.foreignAhead);
-  if (mapping.mapped !== null)
-    await advanceSlot(await context.fleet.session(action.leader), slot, mapping.mapped);
+  if (mapping.mapped !== null) {
+    const there = await context.fleet.session(action.leader);
+    // Should the node lose what it had applied in a crash right now, it is found behind the base and not mapped.
+    await there.simple(standbyBaseSql(action.node, action.epoch - 1, applied));
+    await advanceSlot(there, slot, mapping.mapped);
+  }
 
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
@@ -129,6 +134,15 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   // Not in the transaction: dropping a subscription clears its origin's position at once, even if it rolls back.
   await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
+}
+
+/** The node with its apply worker of that epoch stopped and everything it applied flushed. */
+async function stopped(context: RunnerContext, node: ReachableNode, epoch: number): Promise<ReachableNode> {
+  const former = subscriptionOf(node, epoch);
+  if (former === undefined || (!former.enabled && former.workerPid === null)) return node;
+  await quiesce(context, { kind: 'quiesce', node: node.name, subscription: former.name });
+  await flushNow(await context.fleet.session(node.name));
+  return look(context, node.name);
 }
 
 /** Local writes past the fence, or rows of an initial copy: nobody can tell which of them the node has already. */
