@@ -3,6 +3,9 @@ import { Errors } from '@oclif/core';
 import { nearest } from '../config/nearest.js';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 
+/** What the system says where a file or a directory cannot be made or written. */
+const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR']);
+
 export function toRepctlError(error: unknown): RepctlError {
   if (error instanceof RepctlError) return error;
   if (error instanceof Errors.CLIError) return usageError(error);
@@ -10,7 +13,7 @@ export function toRepctlError(error: unknown): RepctlError {
   if (error instanceof Error && (error.name === 'ExitPromptError' || error.name === 'AbortPromptError'))
     return new RepctlError('interrupted', 'Interrupted; nothing was changed.', { exit: EXIT.interrupted });
   const code = (error as NodeJS.ErrnoException | null)?.code;
-  if (code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS' || code === 'EDQUOT') {
+  if (code !== undefined && UNWRITABLE.has(code)) {
     return new RepctlError('file-unwritable', messageOf(error), {
       exit: EXIT.incomplete,
       hint: 'Make room or give write permission, then run it again.',
@@ -69,6 +72,7 @@ function usageError(error: Errors.CLIError): RepctlError {
     .replaceAll(/\u001B\[[\d;]*m/gu, '')
     .replace(/\n?See more help with --help\s*$/u, '')
     .replace(/^The following errors? occurred:\s*/u, '')
+    .replaceAll(/Parsing (--[\w-]+)\s*\n\s*E/gu, '$1: e')
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '')

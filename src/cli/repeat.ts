@@ -1,5 +1,6 @@
 /** A screen that is drawn again and again until Ctrl-C: for --watch. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from '../errors.js';
 import { redact } from '../config/redact.js';
 
 /**
@@ -12,8 +13,12 @@ export async function repeat(
   signal: AbortSignal,
   frame: () => Promise<string>,
 ): Promise<void> {
-  // The reader is gone (`| head`): there is nobody to draw for.
-  stream.once('error', () => process.exit(0));
+  stream.once('error', (error: NodeJS.ErrnoException) => {
+    // The reader is gone (`| head`): there is nobody to draw for.
+    if (error.code === 'EPIPE') process.exit(EXIT.done);
+    process.stderr.write(`✗ stdout cannot be written: ${error.message}\n`);
+    process.exit(EXIT.incomplete);
+  });
   let first = true;
   while (!signal.aborted) {
     const started = performance.now();

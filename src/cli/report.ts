@@ -17,10 +17,18 @@ export function wantsJson(argv: readonly string[]): boolean {
   return (end === -1 ? argv : argv.slice(0, end)).includes('--json');
 }
 
+const LOST_OUTPUT: ReadonlySet<unknown> = new Set(['write ENOSPC', 'write EDQUOT', 'write EIO']);
+const systemCode = (error: unknown): string => {
+  const { syscall, code } = (error ?? {}) as NodeJS.ErrnoException;
+  return `${String(syscall)} ${String(code)}`;
+};
+
 /** Prints the failure and sets the exit status. A stack trace only with REPCTL_DEBUG=1. */
 export function reportFailure(error: unknown, options: { json: boolean; noColor: boolean }): void {
   const failure = toRepctlError(error);
-  if (options.json) process.stdout.write(`${JSON.stringify(failureJson(failure), null, 2)}\n`);
+  // stdout that cannot be written (a full disk behind `> file`) may be the very failure: then the words say so.
+  if (options.json && process.stdout.writable && !LOST_OUTPUT.has(systemCode(error)))
+    process.stdout.write(`${JSON.stringify(failureJson(failure), null, 2)}\n`);
   else process.stderr.write(`${failureText(failure, styleFor(process.stderr, options.noColor))}\n`);
   if (process.env['REPCTL_DEBUG'] === '1' && error instanceof Error)
     process.stderr.write(`${redact(stackOf(error))}\n`);

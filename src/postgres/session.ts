@@ -161,7 +161,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
   });
   surviveGarbage(client);
-  const state = { alive: true };
+  const state = { alive: true, closed: false };
   // A server that goes away while the connection idles raises 'error'; the next statement reports it.
   client.on('error', () => {
     state.alive = false;
@@ -208,13 +208,15 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       return all;
     } catch (error) {
       const translated = translateError(error, { node: options.node, phase: 'query' });
-      options.trace?.({
-        node: options.node,
-        sql,
-        params,
-        ms: performance.now() - start,
-        error: translated.message,
-      });
+      // A session that we closed ourselves, because its answer was not needed any more, failed nobody.
+      if (!state.closed)
+        options.trace?.({
+          node: options.node,
+          sql,
+          params,
+          ms: performance.now() - start,
+          error: translated.message,
+        });
       throw translated;
     }
   };
@@ -268,6 +270,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     },
     async close() {
       state.alive = false;
+      state.closed = true;
       await endOrDestroy(client);
     },
   };

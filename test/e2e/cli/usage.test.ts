@@ -135,6 +135,8 @@ describe('disk full while writing state', () => {
 describe('help', () => {
   it.each([
     [['--help'], /TOPICS/],
+    [['-h'], /TOPICS/],
+    [['status', '-h'], /EXAMPLES/],
     [[], /TOPICS/],
     [['help'], /TOPICS/],
     [['help', 'status'], /EXAMPLES\n {2}\$ repctl status/],
@@ -177,6 +179,24 @@ describe('streams', () => {
     if (!existsSync('/dev/full')) return;
     const { code, stderr } = await shell('repctl help exit-codes >/dev/full');
     expect(stderr).toMatch(/^✗ [^\n]*ENOSPC[^\n]*\n/u);
+    expect(code).toBe(7);
+    const json = await shell('repctl help exit-codes --json >/dev/full');
+    expect(json.stderr).toMatch(/^✗ [^\n]*ENOSPC[^\n]*\n/u);
+    expect(json.code).toBe(7);
+  });
+
+  it('ends a watched screen that cannot be written (exit 7)', async () => {
+    if (!existsSync('/dev/full')) return;
+    const { code, stderr } = await shell(
+      'REPCTL_URL_N1=postgres://u@127.0.0.1:1/d repctl status --watch --interval 10ms >/dev/full',
+    );
+    expect(stderr).toMatch(/ENOSPC/);
+    expect(code).toBe(7);
+  });
+
+  it('says what is wrong with a state directory that is none (exit 7), and is no bug', async () => {
+    const { code, stderr } = await shell('XDG_STATE_HOME=/dev/null/state repctl sandbox up --nodes 1');
+    expect(stderr).toMatch(/ENOTDIR.*\(file-unwritable\)/);
     expect(code).toBe(7);
   });
 

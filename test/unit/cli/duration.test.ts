@@ -16,4 +16,9 @@ describe('parseDuration', () => {
   it.each(['', '0', '-1', 'abc', '5 s', '1e9', 'NaN', '5d'])('refuses %j', (text) => {
     expect(() => parseDuration(text, '--wait')).toThrow(/^--wait takes a duration/);
   });
+
+  it('refuses what no timer can hold', () => {
+    expect(parseDuration('24h')).toBe(86_400_000);
+    expect(() => parseDuration('99999h')).toThrow(/at most 24 days/);
+  });
 });
