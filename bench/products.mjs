@@ -45,9 +45,10 @@ for (let n = 0; n < runs; n += 1) {
   }
 }
 for (const [name, all] of Object.entries(times)) {
-  const sorted = all.sort((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)];
+  const sorted = all.toSorted((a, b) => a - b);
+  const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+  const ms = (value) => value.toFixed(0).padStart(5);
   console.log(
-    `${name.padEnd(16)} median ${median.toFixed(0).padStart(5)} ms   min ${sorted[0].toFixed(0).padStart(5)} ms   ${(1000 / median).toFixed(1)} per second`,
+    `${name.padEnd(16)} median ${ms(at(0.5))} ms   min ${ms(at(0))}   p90 ${ms(at(0.9))}   max ${ms(at(1))}   ${(1000 / at(0.5)).toFixed(1)} per second`,
   );
 }

