@@ -241,7 +241,9 @@ function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest): Findin
 /** A live apply worker with a message younger than half the receiver's timeout: the leader was there just now. */
 function hearsLeader(node: ReachableNode, epoch: Epoch): boolean {
   const subscription = subscriptionOf(node, epoch.epoch);
-  if (subscription?.workerPid == null || subscription.lastMessageAt === null) return false;
+  // A worker that has not been let in yet has heard nothing, whatever time it gives: it notes that of its own start.
+  if (subscription?.workerPid == null || subscription.receivedLsn === null) return false;
+  if (subscription.lastMessageAt === null) return false;
   // wal_receiver_timeout, in ms; an idle sender pings after half of wal_sender_timeout, which has the same default.
   const timeout = Number(node.settings['wal_receiver_timeout'] ?? '60000') || 60_000;
   return Date.parse(node.serverTime) - Date.parse(subscription.lastMessageAt) < timeout / 2;

@@ -171,18 +171,21 @@ export async function standby(context: RunnerContext, action: Standby): Promise<
 interface Worker {
   readonly pid: number | null;
   readonly idle: boolean;
+  /** It waits for a leader that does not let it in: it has received nothing, and will not notice being disabled. */
+  readonly connecting: boolean;
 }
 
 async function workerOf(context: RunnerContext, node: string, subscription: string): Promise<Worker> {
   const session = await context.fleet.session(node);
   const [row] = await session.query<Worker>(
-    `select w.pid, coalesce(a.wait_event = 'LogicalApplyMain' and a.backend_xid is null, false) as idle
+    `select w.pid, coalesce(a.wait_event = 'LogicalApplyMain' and a.backend_xid is null, false) as idle,
+            coalesce(lower(a.wait_event) = 'libpqwalreceiverconnect', false) as connecting
        from pg_stat_subscription w left join pg_stat_activity a on a.pid = w.pid
       where w.subname = $1 and w.relid is null and w.pid is not null
       limit 1`,
     [subscription],
   );
-  return row ?? { pid: null, idle: false };
+  return row ?? { pid: null, idle: false, connecting: false };
 }
 
 /**
@@ -196,8 +199,8 @@ export async function quiesce(context: RunnerContext, action: Quiesce): Promise<
   let idleBefore = false;
   const drained = await waitFor(
     async () => {
-      const { pid, idle } = await workerOf(context, node, subscription);
-      if (pid === null || (idle && idleBefore)) return true;
+      const { pid, idle, connecting } = await workerOf(context, node, subscription);
+      if (pid === null || connecting || (idle && idleBefore)) return true;
       idleBefore = idle;
       return undefined;
     },
@@ -219,7 +222,11 @@ export async function resume(context: RunnerContext, { node, subscription }: Res
 /** After a subscription was disabled its worker ends; one that waits for a lock does not notice, so it is told. */
 async function workerGone(context: RunnerContext, node: string, subscription: string): Promise<void> {
   const session = await context.fleet.session(node);
-  const gone = async () => ((await workerOf(context, node, subscription)).pid === null ? true : undefined);
+  const gone = async () => {
+    const { pid, connecting } = await workerOf(context, node, subscription);
+    if (pid !== null && connecting) await session.query('select pg_terminate_backend($1)', [pid]);
+    return pid === null ? true : undefined;
+  };
   if (await waitFor(gone, { timeoutMs: 2000, pauseMs: 3 })) return;
   const { pid } = await workerOf(context, node, subscription);
   if (pid !== null) await session.query('select pg_terminate_backend($1)', [pid]);

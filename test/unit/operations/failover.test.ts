@@ -80,12 +80,13 @@ describe('failover: the candidate', () => {
 });
 
 describe('failover: refusals', () => {
-  const hearing = (seconds: number): Snapshot =>
+  const hearing = (seconds: number, receivedLsn: string | null = '0/1000'): Snapshot =>
     edit(withoutLeader(), 'n2', (node) => ({
       ...node,
       serverTime: '2026-01-01T00:10:00.000Z',
       subscriptions: node.subscriptions.map((one) => ({
         ...one,
+        receivedLsn,
         lastMessageAt: new Date(Date.parse('2026-01-01T00:10:00.000Z') - seconds * 1000).toISOString(),
       })),
     }));
@@ -114,6 +115,7 @@ describe('failover: refusals', () => {
     ['a replica heard the leader a second ago', hearing(1), {}, 'leader-heard'],
     ['the same, but the operator knows better', hearing(1), { leaderIsDead: true }, 'n4'],
     ['a worker whose last message is old', hearing(45), {}, 'n4'],
+    ['a worker that was started again and not let in', hearing(1, null), {}, 'n4'],
     ['the leader lets nobody in', refusing(), {}, 'leader-answers'],
     ['the same, but the operator knows better', refusing(), { leaderIsDead: true }, 'n4'],
     ['nobody knows an epoch', { ...healthy(), nodes: [bareNode('n1', 1)] }, {}, 'not-created'],
