@@ -44,7 +44,11 @@ export default class Lag extends BaseCommand<typeof Lag> {
     const samples =
       flags.probe || flags.samples !== undefined ? (flags.samples ?? (flags.watch ? 1 : 20)) : 0;
     if (!flags.watch) {
-      const report = await measureLag(fleet, { limits, samples });
+      // Ctrl-C ends the probing, not the process: the rows that it wrote must go.
+      const signal = samples > 0 ? this.interruptible('') : undefined;
+      const report = await measureLag(fleet, { limits, samples, signal });
+      if (signal?.aborted === true)
+        throw new RepctlError('interrupted', 'Interrupted.', { exit: EXIT.interrupted });
       this.show(report, renderLag);
       if (report.crossed.length > 0) this.exitWith(EXIT.unhealthy);
       return report;

@@ -46,7 +46,7 @@ export function renderSubscriptions(result: SubscriptionList, style: Style): str
             { head: 'Subscription' },
             { head: 'State' },
             { head: 'Upstream' },
-            { head: 'Applied' },
+            { head: 'Applied', optional: true },
             { head: 'Behind' },
             { head: 'Tables' },
             { head: 'Errors', align: 'right' },

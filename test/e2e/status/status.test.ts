@@ -107,6 +107,30 @@ describe('a healthy cluster', () => {
     expect(text.stdout).toMatch(/Replica +State +Bytes +Time +Txns +Min +p50 +p95 +Max/);
   });
 
+  it('Ctrl-C ends lag --probe with 130 and leaves no row of its own', async () => {
+    const rows = async () => {
+      const sql = `select count(*)::int from repctl.event where kind = 'probe'`;
+      const { data } = await cli.json<{ nodes: { results: { rows: number[][] }[] }[] }>([
+        ...['sql', '--node', 'n1', sql],
+      ]);
+      return data.nodes[0]?.results[0]?.rows[0]?.[0];
+    };
+    const child = cli.spawn(['lag', '--probe', '--samples', '100000']);
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    await until(rows, (count) => count !== 0);
+    child.kill('SIGINT');
+    expect(await ended).toBe(130);
+    expect(await rows()).toBe(0);
+  });
+
+  it.each([['slot list'], ['subscription list'], ['publication list'], ['sequence list'], ['doctor']])(
+    '%s fits 80 columns',
+    async (line) => {
+      const { stdout } = await cli.run(line.split(' '));
+      for (const row of stdout.split('\n')) expect(row.length, row).toBeLessThanOrEqual(80);
+    },
+  );
+
   it('lag --watch draws a sparkline', async () => {
     const child = cli.spawn(['lag', '--probe', '--watch', '--interval', '50ms']);
     let text = '';

@@ -227,10 +227,10 @@ describe('views', () => {
       dead('n3'),
     );
     expect(renderSlots(slotList(state, 'n2'), plainStyle())).toMatchInlineSnapshot(`
-      "Node  Slot           For             State  WAL held  Confirmed  Complete after  Made by
-      n2    theirs         –               idle     2.0 kB  0/500      –               foreign
-      n2    repctl_n3      standby for n3  held     2.0 kB  0/500      0/100 (e1)      repctl
-      n2    pg_1_sync_2_3  initial copy    idle     2.0 kB  0/500      –               repctl"
+      "Node  Slot           For             State  WAL held  Confirmed  Made by
+      n2    theirs         –               idle     2.0 kB  0/500      foreign
+      n2    repctl_n3      standby for n3  held     2.0 kB  0/500      repctl
+      n2    pg_1_sync_2_3  initial copy    idle     2.0 kB  0/500      repctl"
     `);
     expect(slotView(state, node('n1'), slot('repctl_n2')).purpose).toBe('feeds');
   });
