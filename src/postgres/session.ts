@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { messageOf } from '../errors.js';
-import { translateError } from './sqlstate.js';
+import { isConnectionLoss, translateError } from './sqlstate.js';
 import { watched } from './watchdog.js';
 
 /** A traced statement: what ran where, and how long it took in milliseconds. */
@@ -208,6 +208,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       return all;
     } catch (error) {
       const translated = translateError(error, { node: options.node, phase: 'query' });
+      // The server says so (57P01 and others) before its socket closes: nobody may take this session for alive.
+      if (isConnectionLoss(translated)) state.alive = false;
       // A session that we closed ourselves, because its answer was not needed any more, failed nobody.
       if (!state.closed)
         options.trace?.({

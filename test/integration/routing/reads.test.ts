@@ -5,6 +5,7 @@ import { changeProduct, getProduct } from '../../../src/products/service.js';
 import { requestIdOf } from '../../../src/products/request.js';
 import { read } from '../../../src/routing/read.js';
 import type { ReadLevel } from '../../../src/routing/route.js';
+import { viewNode } from '../../../src/routing/view.js';
 import type { Routing } from '../../../src/routing/write.js';
 import { pauseNode, resumeNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
@@ -251,6 +252,14 @@ describe('without privileges', () => {
       await until(
         () => admin.query('show commit_delay'),
         ([row]) => row?.['commit_delay'] === '100000',
+      );
+      // A worker whose subscription was altered starts anew at the next transaction.
+      const { product: warm } = await adjust(clients.client('slow'));
+      await untilStock('n2', Number(warm['stock']));
+      const session = await fleet.session('n2');
+      await until(
+        () => viewNode(session, true),
+        (view) => view.feed === 'live',
       );
       const nodes = [];
       for (let round = 0; round < 15; round += 1) {
