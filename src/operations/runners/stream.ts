@@ -142,8 +142,17 @@ export async function standby(context: RunnerContext, action: Standby): Promise<
     if (!(await ensureSlot(session, name))) await advanceSlot(session, name, await flushNow(session));
   }
   const timeoutMs = context.fleet.config.statementTimeoutMs;
-  const position = async () =>
-    subscriptionOf(await look(context, action.node), action.epoch)?.appliedLsn ?? undefined;
+  // A position counts once the worker has no transaction open: the commit record may be in the WAL, before where
+  // the slot begins, while the origin has not moved yet (RecordTransactionCommit does both before the xid ends).
+  const settled = () =>
+    waitFor(
+      async () => {
+        const own = subscriptionOf(await look(context, action.node), action.epoch);
+        return own === undefined || own.workerInTransaction ? undefined : own;
+      },
+      { timeoutMs, pauseMs: 5 },
+    );
+  const position = async () => (await settled())?.appliedLsn ?? undefined;
   let base = await position();
   if (base === undefined) {
     // Where origins may not be read, a position is read out of a slot, and these hold only what came after they
