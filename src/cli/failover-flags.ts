@@ -2,7 +2,7 @@
 import { Flags } from '@oclif/core';
 import { lastSeen } from '../cluster/last-seen.js';
 import { stateDir } from '../config/paths.js';
-import type { FailoverRequest } from '../operations/failover.js';
+import type { FailoverRequest } from '../operations/failover-request.js';
 
 export const failoverFlags = {
   'leader-is-dead': Flags.boolean({ summary: 'Go on although replicas still hear the leader.' }),

@@ -4,7 +4,8 @@ import type { Snapshot } from '../cluster/model.js';
 import { type Planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
 import { factsOf, unknownNode } from './facts.js';
-import { type FailoverRequest, planFailover } from './failover.js';
+import { planFailover } from './failover.js';
+import type { FailoverRequest } from './failover-request.js';
 
 export function planPromote(
   snapshot: Snapshot,

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { ReachableNode, Snapshot } from '../../../src/cluster/model.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
 import { planCreate } from '../../../src/operations/create.js';
-import { type FailoverRequest, planFailover } from '../../../src/operations/failover.js';
+import { planFailover } from '../../../src/operations/failover.js';
+import type { FailoverRequest } from '../../../src/operations/failover-request.js';
 import { planPromote } from '../../../src/operations/promote.js';
 import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
 
