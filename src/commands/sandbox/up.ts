@@ -14,7 +14,7 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
     '',
     'The everyday role is no superuser (on 15 it is: only a superuser may create subscriptions there). Passwords are random; sandbox env prints them.',
     '',
-    "A small TCP proxy stands in front of every link between nodes and of every node's clients, so that isolate can cut them. It costs about 0.03 ms a round trip and 15 % of the time of bulk transfers; --no-proxy does without.",
+    "A small TCP proxy stands in front of every link between nodes and of every node's clients, so that isolate can cut them. It costs 0.03 to 0.1 ms a round trip and makes bulk transfers about a third slower; --no-proxy does without.",
   ].join('\n');
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
