@@ -64,6 +64,7 @@ async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
     const [greeting] = await within(limit, name, session.prepared<Greeting>(greetingSql));
     const roundTripMs = performance.now() - start;
     if (!greeting) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
+    if (greeting.version_num < OLDEST_VERSION) throw unsupported(name, greeting.version_num);
     const [answer] = await within(limit, name, session.prepared<{ state: RawState }>(stateSql(greeting)));
     if (!answer) throw new RepctlError('sql-error', `${name}: the server sent no answer.`);
     const node = toNode(name, greeting, answer.state, {
@@ -77,6 +78,16 @@ async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
     throw error;
   }
 }
+
+/** Row filters, column lists and pg_stat_subscription_stats, on which repctl rests, came with 15. */
+const OLDEST_VERSION = 150_000;
+
+const unsupported = (node: string, version: number): RepctlError =>
+  new RepctlError(
+    'version-unsupported',
+    `${node} runs PostgreSQL ${String(Math.floor(version / 10_000))}; repctl needs 15 or later.`,
+    { exit: EXIT.refused, hint: 'Upgrade the server.', details: { node, version } },
+  );
 
 /** Waits for `work` at most `ms`: a stopped server keeps its sockets open and never answers. */
 async function within<T>(ms: number, node: string, work: Promise<T>): Promise<T> {

@@ -75,10 +75,13 @@ export const unknownNode = (facts: Facts, name: string): Finding => ({
 export const unreachableNodes = (facts: Facts): Finding[] =>
   facts.snapshot.nodes
     .filter((node) => !node.reachable)
-    .map((node) => ({
-      code: 'node-unreachable',
-      severity: 'error' as const,
-      node: node.name,
-      message: node.message,
-      fix: 'repctl status',
-    }));
+    .map((node) => {
+      const old = node.code === 'version-unsupported';
+      return {
+        code: old ? node.code : 'node-unreachable',
+        severity: 'error' as const,
+        node: node.name,
+        message: node.message,
+        fix: old ? 'Upgrade the server.' : 'repctl status',
+      };
+    });

@@ -20,6 +20,7 @@ const FIXES: Readonly<Record<string, string>> = {
   'database-missing': 'Check the database name in its URL.',
   'too-many-connections': 'Raise max_connections there, or close clients.',
   'node-starting': 'Wait until it has started.',
+  'version-unsupported': 'Upgrade the server.',
 };
 
 export function leaderFindings(view: View): readonly Finding[] {
@@ -37,7 +38,7 @@ export function leaderFindings(view: View): readonly Finding[] {
             fix: 'repctl failover',
           }
         : {
-            code: 'node-unreachable',
+            code: node.code === 'version-unsupported' ? node.code : 'node-unreachable',
             severity: 'error',
             node: node.name,
             message: node.message,
