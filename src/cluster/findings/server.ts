@@ -107,7 +107,8 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
         heavy.length > 0
           ? `the standby slots for ${heavy.join(', ')} hold up to ${bytes(held)} of WAL, all of which a failover would decode`
           : `the standby slots for ${old.map((it) => it.sibling).join(', ')} are from epoch ${String(old[0]?.epoch ?? 0)}`,
-      fix: `repctl slot advance --node ${node.name}`,
+      // Moving a slot within its epoch is upkeep; one of an earlier epoch belongs to an attach that was not finished.
+      fix: heavy.length > 0 ? `repctl slot advance --node ${node.name}` : `repctl rewire ${node.name}`,
     });
   }
   return findings;
