@@ -128,12 +128,31 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
 
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
-  await session.transaction(async () => {
-    for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);
-  });
+  try {
+    await session.transaction(async () => {
+      for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);
+    });
+  } catch (error) {
+    throw swapFailure(error, action, context.fleet.config.statementTimeoutMs);
+  }
   // Not in the transaction: dropping a subscription clears its origin's position at once, even if it rolls back.
   await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
+}
+
+/** CREATE SUBSCRIPTION connects from the node to the leader; a way that swallows everything shows as a timeout. */
+function swapFailure(error: unknown, { node, leader }: Attach, timeoutMs: number): unknown {
+  if (!(error instanceof RepctlError) || error.code !== 'statement-timeout') return error;
+  return new RepctlError(
+    'swap-timeout',
+    `${node} got no answer from ${leader} within ${(timeoutMs / 1000).toFixed(0)} s, or a lock on a published table held it up.`,
+    {
+      exit: EXIT.incomplete,
+      hint: 'repctl doctor tries the way from each node to each other one, and names long transactions.',
+      details: { node, leader },
+      cause: error,
+    },
+  );
 }
 
 /** The node with its apply worker of that epoch stopped and everything it applied flushed. */
