@@ -2,7 +2,7 @@
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot, SubscriptionInfo } from '../cluster/model.js';
 import { currentEpoch, reachableLeader, reachableNodes } from '../cluster/epochs.js';
-import { subscriptionEpoch, subscriptionName } from '../cluster/names.js';
+import { slotName, subscriptionEpoch, subscriptionName } from '../cluster/names.js';
 
 export interface Facts {
   readonly config: ClusterConfig;
@@ -61,7 +61,7 @@ export const hasStandbySlots = (node: ReachableNode, siblings: readonly string[]
   siblings.every(
     (sibling) =>
       node.standbyBases.some((base) => base.sibling === sibling && base.epoch === epoch) &&
-      node.slots.some((slot) => slot.name === `repctl_${sibling}` && slot.walStatus !== 'lost'),
+      node.slots.some((slot) => slot.name === slotName(sibling) && slot.walStatus !== 'lost'),
   );
 
 /** A refusal for a name that is not in the configuration. */

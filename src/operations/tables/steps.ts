@@ -1,7 +1,7 @@
 /** A tables action as a step that an operator can read. */
 import { createFenceSql, disableFenceSql, dropFenceSql } from '../../cluster/fence.js';
 import type { TableName } from '../../cluster/model.js';
-import { FENCE_TRIGGER } from '../../cluster/names.js';
+import { FENCE_TRIGGER, slotName } from '../../cluster/names.js';
 import { literal, qualified } from '../../postgres/quote.js';
 import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../../replication/publications.js';
 import { refreshSubscriptionSql } from '../../replication/subscriptions.js';
@@ -133,7 +133,7 @@ function describe(action: TablesAction): Description {
         title: `move the standby slots on ${action.node} past the copy`,
         why: 'the copied rows must not ship to a sibling that has copied them itself',
         sql: action.siblings.map(
-          (sibling) => `select pg_replication_slot_advance(${literal(`repctl_${sibling}`)}, <now>)`,
+          (sibling) => `select pg_replication_slot_advance(${literal(slotName(sibling))}, <now>)`,
         ),
       };
   }
