@@ -14,6 +14,16 @@ export default defineConfig({
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...servers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...servers } },
+      // Minutes, not seconds: npm run test:long; npm test leaves them out.
+      {
+        test: {
+          name: 'long',
+          include: ['test/long/**/*.long.test.ts'],
+          ...servers,
+          testTimeout: 3_600_000,
+          disableConsoleIntercept: true,
+        },
+      },
     ],
   },
 });
