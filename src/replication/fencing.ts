@@ -1,0 +1,200 @@
+/**
+ * Taking the fence up and down under traffic. Fencing is the drain: SHARE ROW EXCLUSIVE waits for the writers in
+ * flight and lets no new one in. While it waits, writers queue behind it (readers never do: ACCESS SHARE does not
+ * conflict), so it waits only briefly, lets everybody through, and asks again.
+ */
+import type { TableName } from '../cluster/model.js';
+import {
+  type FencedTable,
+  createFenceSql,
+  disableFenceSql,
+  enableFenceSql,
+  fencedTablesSql,
+} from '../cluster/fence.js';
+import { EXIT, RepctlError } from '../errors.js';
+import { literal, qualified } from '../postgres/quote.js';
+import type { Session } from '../postgres/session.js';
+import { sqlStateOf } from '../postgres/sqlstate.js';
+
+export interface FenceUnderTraffic {
+  /** The published tables, schema repctl's own included; their partitions are found here. */
+  readonly tables: readonly TableName[];
+  readonly wanted: 'enabled' | 'disabled';
+  /** How long it tries, milliseconds. */
+  readonly timeoutMs: number;
+  /** How long one attempt may hold writers up, milliseconds. */
+  readonly lockTimeoutMs?: number;
+  /** End the sessions that hold the locks once the time is over, and try once more. */
+  readonly terminateBlockers?: boolean;
+  /**
+   * In the same transaction, all locks held and no writer left: the barrier row, the event. Runs before the fence
+   * goes up or after it came down, so that it may write to the fenced tables.
+   */
+  readonly within?: (session: Session) => Promise<void>;
+  /** Told before each further attempt of who is in the way. */
+  readonly onWait?: (blockers: readonly Blocker[]) => void;
+}
+
+/** A session that holds a lock which the fence waits for. */
+export interface Blocker {
+  readonly pid: number;
+  readonly user: string | null;
+  readonly applicationName: string;
+  readonly state: string | null;
+  /** Since its transaction began. */
+  readonly seconds: number;
+  readonly table: string;
+}
+
+export interface FenceOutcome {
+  /** Tables whose trigger was changed. */
+  readonly changed: number;
+  readonly attempts: number;
+  /** Sessions that were ended. */
+  readonly terminated: number;
+}
+
+/** 55P03 lock_not_available, 40P01 deadlock_detected: somebody else was first; later it may go. */
+const PASSING = new Set(['55P03', '40P01']);
+
+/**
+ * One transaction: locks on all tables in sorted order, then every trigger as wanted. Tried again until
+ * `timeoutMs`; throws RepctlError `fence-blocked` (exit 6, nothing changed) with who holds the locks.
+ */
+export async function setFence(session: Session, request: FenceUnderTraffic): Promise<FenceOutcome> {
+  const deadline = performance.now() + request.timeoutMs;
+  let attempts = 0;
+  let terminated = 0;
+  let lastChance = false;
+  for (;;) {
+    attempts += 1;
+    try {
+      return { changed: await attempt(session, request), attempts, terminated };
+    } catch (error) {
+      if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
+      const over = performance.now() > deadline;
+      const blockers = over || request.onWait !== undefined ? await blockersOf(session, request.tables) : [];
+      request.onWait?.(blockers);
+      if (over && (lastChance || request.terminateBlockers !== true))
+        throw blocked(session, request, blockers);
+      if (over) {
+        lastChance = true;
+        terminated += await terminate(session, blockers);
+      }
+      // Longer than was waited for: whoever queued behind gets through before the next attempt.
+      await new Promise((resolve) => setTimeout(resolve, 10 + Math.min(attempts * 10, 200)));
+    }
+  }
+}
+
+const DEFAULT_LOCK_TIMEOUT_MS = 100;
+
+async function attempt(session: Session, request: FenceUnderTraffic): Promise<number> {
+  const { wanted, within, lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = request;
+  return session.transaction(async () => {
+    // No subscriber may be there to confirm this commit, and a fenced leader gets none.
+    await session.simple(
+      `set local synchronous_commit = local; set local lock_timeout = '${String(Math.round(lockTimeoutMs))}ms'`,
+    );
+    const tables = await session.query<FencedTable>(fencedTablesSql(request.tables));
+    const changing = tables.filter((table) => table.fence !== wanted);
+    if (tables.length > 0)
+      await session.simple(
+        `lock table ${tables.map((table) => `only ${qualified(table)}`).join(', ')} in share row exclusive mode`,
+      );
+    if (wanted === 'enabled') await within?.(session);
+    const statements = changing.flatMap((table) => [
+      ...(table.fence === 'missing' ? [createFenceSql(table)] : []),
+      wanted === 'enabled' ? enableFenceSql(table) : disableFenceSql(table),
+    ]);
+    if (statements.length > 0) await session.simple(statements.join('; '));
+    if (wanted === 'disabled') await within?.(session);
+    return changing.length;
+  });
+}
+
+/** Sessions with a lock on one of the tables (or their partitions) that SHARE ROW EXCLUSIVE waits for. */
+export async function blockersOf(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly Blocker[]> {
+  const found = tables.length === 0 ? [] : await session.query<FencedTable>(fencedTablesSql(tables));
+  if (found.length === 0) return [];
+  return session.query<Blocker>(
+    `select distinct on (l.pid) l.pid, a.usename as user, coalesce(a.application_name, '') as "applicationName", a.state,
+            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8 as seconds,
+            l.relation::regclass::text as table
+       from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+      where l.granted and l.pid is not null and l.pid <> pg_backend_pid() and l.locktype = 'relation'
+        and l.database = (select oid from pg_database where datname = current_database())
+        and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+        and l.relation in (${found.map((table) => `to_regclass(${literal(qualified(table))})`).join(', ')})
+      order by l.pid, a.xact_start`,
+  );
+}
+
+/** Ends their sessions, as far as this role may; returns how many. */
+async function terminate(session: Session, blockers: readonly Blocker[]): Promise<number> {
+  const ended = await Promise.all(
+    blockers.map(({ pid }) =>
+      session
+        .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
+        .then((rows) => rows[0]?.done === true)
+        .catch(() => false),
+    ),
+  );
+  return ended.filter(Boolean).length;
+}
+
+const blocked = (session: Session, request: FenceUnderTraffic, blockers: readonly Blocker[]): RepctlError =>
+  new RepctlError(
+    'fence-blocked',
+    `${session.node}: the fence could not be ${request.wanted === 'enabled' ? 'taken up' : 'taken down'} within ${(request.timeoutMs / 1000).toFixed(1)} s: ${
+      blockers.length === 0
+        ? 'sessions that hold locks on published tables are in the way'
+        : blockers
+            .map(
+              ({ pid, user, applicationName, state, seconds, table }) =>
+                `pid ${String(pid)} (${[user ?? 'unknown', applicationName, state ?? ''].filter((part) => part !== '').join(', ')}) has held a lock on ${table} for ${seconds.toFixed(0)} s`,
+            )
+            .join('; ')
+    }.`,
+    {
+      exit: EXIT.refused,
+      hint: 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
+      details: { node: session.node, blockers },
+    },
+  );
+
+/**
+ * Tries a write on each table and each partition, in a transaction that is rolled back. A statement trigger fires
+ * for a statement that finds no row as well, so `delete … where false` is a real write that the fence refuses. The
+ * tables where it was not refused; empty when the fence holds. Throws `privilege-missing` where it may not try.
+ */
+export async function unfencedTables(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly TableName[]> {
+  if (tables.length === 0) return [];
+  const all = await session.query<FencedTable>(fencedTablesSql(tables));
+  const open: TableName[] = [];
+  await session.query('begin');
+  try {
+    await session.simple(`set local lock_timeout = '5s'; set local synchronous_commit = local`);
+    for (const table of all) {
+      await session.simple('savepoint attempt');
+      const refused = await session
+        .simple(`delete from ${qualified(table)} where false`)
+        .then(() => false)
+        .catch((error: unknown) => {
+          if (sqlStateOf(error) === '25006') return true;
+          throw error;
+        });
+      await session.simple('rollback to savepoint attempt');
+      if (!refused) open.push({ schema: table.schema, name: table.name });
+    }
+  } finally {
+    await session.query('rollback').catch(() => undefined);
+  }
+  return open;
+}
