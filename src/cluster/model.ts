@@ -73,6 +73,8 @@ export interface SubscriptionInfo {
   readonly origin?: string | null;
   /** Why appliedLsn is null although the subscription exists. */
   readonly appliedUnknown?: string;
+  /** synchronous_commit of its apply worker: `off` unless it was set. */
+  readonly synchronousCommit?: string;
 }
 
 export interface SlotInfo {
@@ -182,6 +184,27 @@ export interface ReachableNode {
   readonly longTransactions: readonly LongTransaction[];
   /** Newest first, at most 20. */
   readonly events: readonly EventRow[];
+  /** The newest record of what commits wait for that has reached this node; null or absent: they never did. */
+  readonly syncRecord?: SyncRecord | null;
+  /** Sessions of this server whose commit waits for replicas now. */
+  readonly syncWaiting?: number;
+}
+
+/** `async`: commits wait for nobody. `any`: for `k` of the named replicas. `all`: for all of them. */
+export type SyncModeName = 'async' | 'any' | 'all';
+
+/**
+ * What commits wait for, as repctl.event of kind `sync` recorded it. A commit that was acknowledged under it, or
+ * before it, is on at least `k` of `names`, flushed. It travels in the stream, so whoever has it has everything
+ * before it.
+ */
+export interface SyncRecord {
+  readonly mode: SyncModeName;
+  /** How many must confirm; 0 when async. */
+  readonly k: number;
+  readonly names: readonly string[];
+  readonly epoch: number;
+  readonly at: string;
 }
 
 export interface PreparedTransaction {

@@ -22,3 +22,6 @@ export const isOwnSlot = (name: string): boolean => /^repctl_[a-z][a-z0-9_]*$/.t
 
 /** repctl.event.kind of rows that only measure a delay; they are no history. */
 export const PROBE_KIND = 'probe';
+
+/** repctl.event.kind of rows that record what commits wait for. */
+export const SYNC_KIND = 'sync';

@@ -15,6 +15,7 @@ import type {
   TableName,
 } from './model.js';
 import { isOwnSlot, PUBLICATION, subscriptionEpoch } from './names.js';
+import { toSyncRecord } from './sync.js';
 
 interface RawSubscription {
   readonly oid: number;
@@ -23,6 +24,7 @@ interface RawSubscription {
   readonly slot_name: string | null;
   readonly publications: readonly string[];
   readonly origin: string | null;
+  readonly synchronous_commit: string;
   readonly applied_lsn: string | null;
   readonly worker_pid: number | null;
   readonly received_lsn: string | null;
@@ -105,6 +107,8 @@ export interface RawState {
   readonly node: readonly { readonly name: string; readonly cluster: string }[];
   readonly epoch: readonly RawEpoch[];
   readonly event: readonly EventRow[];
+  readonly sync: readonly Pick<EventRow, 'epoch' | 'at' | 'details'>[];
+  readonly sync_waiting: number;
   readonly standby: readonly {
     readonly sibling: string;
     readonly epoch: number;
@@ -176,6 +180,8 @@ export function toNode(
       applicationName: application_name,
     })),
     events: raw.event.map((it) => ({ ...it, at: instant(it.at) })),
+    syncRecord: raw.sync[0] === undefined ? null : toSyncRecord(raw.sync[0]),
+    syncWaiting: raw.sync_waiting,
   };
 }
 
@@ -203,6 +209,7 @@ function toSubscription(raw: RawSubscription): SubscriptionInfo {
     slotName: raw.slot_name,
     publications: raw.publications,
     origin: raw.origin,
+    synchronousCommit: raw.synchronous_commit,
     appliedLsn: raw.applied_lsn,
     workerPid: raw.worker_pid,
     workerInTransaction: raw.in_transaction,

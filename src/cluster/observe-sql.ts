@@ -3,7 +3,7 @@
  * everything as a single JSON document. One text serves versions 15 to 19: columns that only some versions
  * have are read out of to_jsonb(row), so a missing one is simply null.
  */
-import { FENCE_TRIGGER, PROBE_KIND, PUBLICATION } from './names.js';
+import { FENCE_TRIGGER, PROBE_KIND, PUBLICATION, SYNC_KIND } from './names.js';
 
 /** What the role may use decides how the document is asked for; nothing here can be denied. */
 export interface Greeting {
@@ -57,7 +57,7 @@ const rows = (select: string): string => `coalesce((select json_agg(to_json(x)) 
 const subscriptions = (origins: boolean): string =>
   rows(`
     select s.oid::int8 as oid, s.subname as name, s.subenabled as enabled, s.subslotname as slot_name,
-           s.subpublications as publications, s.origin,
+           s.subpublications as publications, s.origin, s.subsynccommit as synchronous_commit,
            ${
              origins
                ? `(select nullif(p.remote_lsn, '0/0')::text from pg_replication_origin o
@@ -80,7 +80,7 @@ const subscriptions = (origins: boolean): string =>
      cross join lateral (
            -- subconninfo is not readable by everyone, so columns are named; suborigin exists since 16, and
            -- where it does not, the name finds the null of before_16.
-           select oid, subname, subenabled, subslotname, subpublications, suborigin as origin
+           select oid, subname, subenabled, subslotname, subpublications, subsynccommit, suborigin as origin
              from pg_subscription
             where subdbid = (select oid from pg_database where datname = current_database())) s
       left join lateral (
@@ -170,10 +170,20 @@ function metadata(readable: readonly string[]): string {
     ['node', rows('select name, cluster from repctl.node')],
     ['epoch', rows('select * from repctl.epoch order by epoch desc')],
     ['event', rows(`select * from repctl.event where kind <> '${PROBE_KIND}' order by at desc limit 20`)],
+    // By epoch first: clocks of different leaders are not compared.
+    [
+      'sync',
+      rows(
+        `select epoch, at, details from repctl.event where kind = '${SYNC_KIND}' order by epoch desc, at desc limit 1`,
+      ),
+    ],
     ['standby', rows('select sibling, epoch, base_lsn from repctl.standby order by sibling')],
   ];
   return parts
-    .map(([name, select]) => `'${name}', ${readable.includes(name) ? select : `'[]'::json`}`)
+    .map(
+      ([name, select]) =>
+        `'${name}', ${readable.includes(name === 'sync' ? 'event' : name) ? select : `'[]'::json`}`,
+    )
     .join(', ');
 }
 
@@ -194,6 +204,7 @@ export function stateSql(greeting: Greeting): string {
     'senders', ${senders},
     'prepared', ${prepared},
     'long_transactions', ${longTransactions},
+    'sync_waiting', (select count(*) from pg_stat_activity where wait_event = 'SyncRep'),
     ${metadata(greeting.readable)}) as state
   from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn,
                case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end as flush) here`;
