@@ -39,6 +39,11 @@ const options = {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
   external: ['pg-native', 'typescript'],
+  // pg asks a Response whether it runs on Cloudflare; on Node 20 naming that global loads all of fetch (12 ms).
+  define: { Response: 'undefined' },
+  // What is shorter is compiled sooner: Node 20 keeps no compiled code between runs. Names stay, for the traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   logLevel: 'warning',
 };
 

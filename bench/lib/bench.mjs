@@ -37,10 +37,10 @@ export function quantile(values, p) {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(p * sorted.length) - 1))] ?? NaN;
 }
 
-/** `p50 123 ms, max 180 ms (95 to 180, 10 runs)` */
+/** `p50 123 ms, p95 170 ms, max 180 ms (min 95, 10 runs)` */
 export function spread(values, digits = 0) {
   const text = (value) => value.toFixed(digits);
-  return `p50 ${text(quantile(values, 0.5))} ms, max ${text(Math.max(...values))} ms (min ${text(Math.min(...values))}, ${String(values.length)} runs)`;
+  return `p50 ${text(quantile(values, 0.5))} ms, p95 ${text(quantile(values, 0.95))} ms, max ${text(Math.max(...values))} ms (min ${text(Math.min(...values))}, ${String(values.length)} runs)`;
 }
 
 /**
@@ -101,10 +101,11 @@ function run(args, env, cwd) {
   });
 }
 
-/** The demo's writer: one client, bare pg, a row at a time. Ends with stop() or with this process. */
-export function startWriter({ env, directory }, urls, pauseMs) {
+/** Writers in a process of their own (writers.mjs): bare pg, a row at a time each. Ends with stop() or with this process. */
+export function startWriters({ env, directory }, urls, { writers = 1, pauseMs = 5 } = {}) {
   const file = path.join(directory, 'writes.ndjson');
-  const child = spawn(process.execPath, [path.join(ROOT, 'dist/demo/writer.js'), file, String(pauseMs)], {
+  const program = path.join(ROOT, 'bench/lib/writers.mjs');
+  const child = spawn(process.execPath, [program, file, String(writers), String(pauseMs)], {
     env: {
       ...env,
       ...Object.fromEntries(urls.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url])),
@@ -118,8 +119,11 @@ export function startWriter({ env, directory }, urls, pauseMs) {
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line));
   };
   return {
-    /** Acknowledged writes: { n, node, sentAt, endedAt }. */
-    acknowledged: () => record().filter((write) => write.result === 'acknowledged'),
+    /** Acknowledged writes: { n, node, endedAt }, in the order in which they ended. */
+    acknowledged: () =>
+      record()
+        .filter(([, , acknowledged]) => acknowledged === 1)
+        .map(([n, node, , endedAt]) => ({ n, node, endedAt })),
     async stop() {
       child.stdin.end();
       await ended;
