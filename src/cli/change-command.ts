@@ -4,6 +4,8 @@
  */
 import { type Command, Flags } from '@oclif/core';
 import type { Fleet } from '../cluster/fleet.js';
+import { type Lock, describeHolder, inProgress, readHolders } from '../cluster/lock.js';
+import { type LockedOptions, guardOf, requireMajority, withLock } from '../operations/locked.js';
 import { makePlan, type Planner, type RunOptions, runPlan } from '../operations/run.js';
 import type { FinishedStep } from '../plan/execute.js';
 import type { Plan } from '../plan/plan.js';
@@ -42,13 +44,27 @@ export interface Change {
   readonly question: string;
   /** What to type next, printed after success. */
   readonly next?: string;
+  /** The operator has said already that nodes are missing. */
+  readonly acceptMinority?: boolean;
 }
 
-export interface CarryOut extends Pick<Change, 'fleet' | 'question'> {
+export interface CarryOut<Action extends { readonly kind: string }> {
+  readonly fleet: Fleet;
+  /** Looks and plans; called again once the lock is held. Throws a refusal. */
+  readonly plan: () => Promise<Plan<Action>>;
+  readonly question: string | ((plan: Plan<Action>) => string);
   readonly next?: string | undefined;
-  readonly run: (options: RunOptions) => Promise<FinishedStep[]>;
-  /** performance.now() when the command began to look, for the total time. */
-  readonly start?: number;
+  readonly run: (plan: Plan<Action>, options: RunOptions) => Promise<FinishedStep[]>;
+  /** The operator has said already that nodes are missing. */
+  readonly acceptMinority?: boolean | undefined;
+}
+
+interface ChangeFlags {
+  readonly yes: boolean;
+  readonly 'dry-run': boolean;
+  readonly reason?: string;
+  readonly 'accept-minority': boolean;
+  readonly 'break-lock': boolean;
 }
 
 export abstract class ChangeCommand<T extends typeof Command> extends BaseCommand<T> {
@@ -57,70 +73,135 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     yes: Flags.boolean({ char: 'y', summary: 'Go ahead without asking.' }),
     'dry-run': Flags.boolean({ summary: 'Show the plan with its SQL and change nothing.' }),
     reason: Flags.string({ summary: 'Why, for the history.', helpValue: 'TEXT' }),
+    'accept-minority': Flags.boolean({ summary: 'Go on although fewer than half of the nodes answer.' }),
+    'break-lock': Flags.boolean({
+      summary: 'End the connections of an operation that is stuck, then go on.',
+    }),
   };
 
   /** The flags of {@link ChangeCommand.baseFlags}, which TypeScript cannot see through the generic parent. */
-  private get changeFlags(): { yes: boolean; 'dry-run': boolean; reason?: string } {
-    return this.flags as unknown as { yes: boolean; 'dry-run': boolean; reason?: string };
+  private get changeFlags(): ChangeFlags {
+    return this.flags as unknown as ChangeFlags;
   }
 
-  protected async change({ fleet, planner, question, next }: Change): Promise<ChangeResult> {
-    const start = performance.now();
-    const plan = await makePlan(fleet, planner);
-    return this.carryOut(plan, {
-      fleet,
-      question,
-      next,
-      start,
-      run: (options) => runPlan(plan, planner, options),
+  protected async change({ planner, ...change }: Change): Promise<ChangeResult> {
+    return this.carryOut({
+      ...change,
+      plan: () => makePlan(change.fleet, planner),
+      run: (plan, options) => runPlan(plan, planner, options),
     });
   }
 
-  /** Shows any plan, asks, and has `run` execute it. */
+  /**
+   * Shows the plan, asks, and has `run` execute it under the lock. The lock is not held while a person thinks: it
+   * is taken after the answer, and then planned again. A plan that became another one is shown, and asked about,
+   * anew: the yes was to what was on the screen.
+   */
   protected async carryOut<Action extends { readonly kind: string }>(
-    plan: Plan<Action>,
-    { fleet, question, next, run, start = performance.now() }: CarryOut,
+    change: CarryOut<Action>,
   ): Promise<ChangeResult> {
-    const { yes, 'dry-run': dryRun, reason } = this.changeFlags;
+    const { yes, 'dry-run': dryRun } = this.changeFlags;
+    const start = performance.now();
+    if (dryRun) return this.showPlanned(await change.plan());
+    if (yes) {
+      return withLock(this.lockOptions(change), async (lock) => {
+        const plan = await change.plan();
+        if (plan.steps.length === 0) return this.showNothing(plan);
+        this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+        return this.runLocked(plan, change, { lock, lookedMs: performance.now() - start });
+      });
+    }
+    let plan = await change.plan();
+    for (;;) {
+      if (plan.steps.length === 0) return this.showNothing(plan);
+      this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+      const { question } = change;
+      await this.showHolder(change.fleet);
+      const lookedMs = performance.now() - start;
+      await confirm({
+        question: typeof question === 'string' ? question : question(plan),
+        yes: false,
+        json: this.jsonEnabled(),
+      });
+      const asked = plan;
+      const again = performance.now();
+      const outcome = await withLock(this.lockOptions(change), async (lock) => {
+        plan = await change.plan();
+        if (!samePlan(plan, asked)) return undefined;
+        return this.runLocked(plan, change, { lock, lookedMs: lookedMs + performance.now() - again });
+      });
+      if (outcome !== undefined) return outcome;
+      this.say('\nMeanwhile the cluster has changed. The plan is now:\n');
+    }
+  }
+
+  private lockOptions(change: Pick<CarryOut<never>, 'fleet' | 'acceptMinority'>): LockedOptions {
+    const { 'break-lock': breakLock, 'accept-minority': accepted } = this.changeFlags;
+    return {
+      fleet: change.fleet,
+      operation: (this.id ?? 'operation').replaceAll(':', '-'),
+      acceptMinority: accepted || change.acceptMinority === true,
+      breakLock,
+      onBreak: (holder) => {
+        this.say(`Breaking the lock of ${describeHolder(holder)}.`, true);
+      },
+    };
+  }
+
+  /** Nobody should answer a question in vain, or break a lock without knowing whose it is. */
+  private async showHolder(fleet: Fleet): Promise<void> {
+    const [holder] = await readHolders(fleet);
+    if (holder === undefined) return;
+    if (!this.changeFlags['break-lock']) throw inProgress(holder, holder.node);
+    this.say(`\n--break-lock will end the connections of ${describeHolder(holder)}.`);
+  }
+
+  private showPlanned(plan: Plan): ChangeResult {
     const view = planView(plan);
-    const told = ({ operation, title, notes, data = {} }: Plan) => ({ operation, title, notes, data });
-    let base = told(plan);
-    if (dryRun) {
-      const steps = view.steps;
-      return this.show(
-        { ...base, status: 'planned' as const, steps, totalMs: 0 },
-        (_, style) =>
-          `${renderPlan(view, style, { sql: true })}\n${style.c.dim('Dry run: nothing was changed.')}`,
-      );
-    }
-    if (plan.steps.length === 0) {
-      return this.show({ ...base, status: 'nothing-to-do' as const, steps: [], totalMs: 0 }, (_, style) =>
-        renderPlan(view, style, { sql: false }),
-      );
-    }
-    this.say(renderPlan(view, this.errStyle(), { sql: false }));
-    const lookedMs = performance.now() - start;
-    await confirm({ question, yes, json: this.jsonEnabled() });
-    // The time that a person takes to answer is not the operation's.
-    const confirmed = performance.now();
+    return this.show(
+      { ...told(plan), status: 'planned' as const, steps: view.steps, totalMs: 0 },
+      (_, style) =>
+        `${renderPlan(view, style, { sql: true })}\n${style.c.dim('Dry run: nothing was changed.')}`,
+    );
+  }
+
+  private showNothing(plan: Plan): ChangeResult {
+    return this.show({ ...told(plan), status: 'nothing-to-do' as const, steps: [], totalMs: 0 }, (_, style) =>
+      renderPlan(planView(plan), style, { sql: false }),
+    );
+  }
+
+  private async runLocked<Action extends { readonly kind: string }>(
+    plan: Plan<Action>,
+    change: CarryOut<Action>,
+    { lock, lookedMs }: { readonly lock: Lock; readonly lookedMs: number },
+  ): Promise<ChangeResult> {
+    const { fleet, next, run } = change;
+    const locked = this.lockOptions(change);
+    requireMajority(lock, locked);
+    const start = performance.now();
     const reporter = await stepReporter({
       style: this.errStyle(),
       isTTY: process.stderr.isTTY,
       silent: this.jsonEnabled(),
     });
+    let base = told(plan);
     try {
       this.say('');
-      const finished = await run({
-        fleet,
+      const finished = await run(plan, {
+        ...locked,
+        lock,
+        guard: guardOf(lock, fleet),
         journal: this.journal(fleet.config),
-        reason: reason ?? null,
+        reason: this.changeFlags.reason ?? null,
         onEvent: reporter.onEvent,
         signal: this.interruptible(),
         onPlan: (final) => {
           base = told(final);
         },
       });
-      const totalMs = Math.round(lookedMs + performance.now() - confirmed);
+      // The time that a person takes to answer is not the operation's.
+      const totalMs = Math.round(lookedMs + performance.now() - start);
       const result: ChangeResult = { ...base, status: 'done', steps: finished.map(stepReport), totalMs };
       return this.show(result, (_, style) => renderDone(result, style, next));
     } finally {
@@ -128,6 +209,14 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     }
   }
 }
+
+const told = ({ operation, title, notes, data = {} }: Plan) => ({ operation, title, notes, data });
+
+/** The same steps; figures in the notes may have moved on. */
+const samePlan = (a: Plan, b: Plan): boolean =>
+  a.title === b.title &&
+  a.steps.length === b.steps.length &&
+  a.steps.every((step, i) => step.id === b.steps[i]?.id && step.title === b.steps[i].title);
 
 const stepReport = ({ id, node, title, ms, result }: FinishedStep): StepReport => ({
   id,

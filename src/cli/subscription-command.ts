@@ -23,13 +23,13 @@ export abstract class SubscriptionCommand<T extends typeof Command> extends Chan
     change: SubscriptionChange,
   ): Promise<ChangeResult> {
     const fleet = this.fleet(this.cluster());
-    const found = findSubscription(await observe(fleet), what, options.node);
-    const plan = orRefuse(planSubscription(found, change, options.foreign));
-    return this.carryOut(plan, {
+    const find = async () => findSubscription(await observe(fleet), what, options.node);
+    return this.carryOut({
       fleet,
-      question: `${change.verb.replace(/^./, (letter) => letter.toUpperCase())} ${found.item.name} on ${found.node.name}?`,
-      next: `repctl subscription show ${found.item.name}`,
-      run: runParts(fleet, plan),
+      plan: async () => orRefuse(planSubscription(await find(), change, options.foreign)),
+      question: ({ title }) => `${title.replace(/^./, (letter) => letter.toUpperCase())}?`,
+      next: `repctl subscription show ${what}`,
+      run: runParts,
     });
   }
 }

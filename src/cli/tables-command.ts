@@ -2,8 +2,8 @@
 import { Args, type Command } from '@oclif/core';
 import { observe } from '../cluster/observe.js';
 import type { TableName } from '../cluster/model.js';
+import { operatorName } from '../operations/operator.js';
 import { orRefuse } from '../operations/run.js';
-import { operatorName } from '../operations/run.js';
 import { observeTables } from '../operations/tables/observe.js';
 import { tablesRunners } from '../operations/tables/run.js';
 import type { TablesAction } from '../operations/tables/actions.js';
@@ -29,12 +29,12 @@ export abstract class TablesCommand<T extends typeof Command> extends ChangeComm
   ): Promise<ChangeResult> {
     const request = names.map(parseTable);
     const fleet = this.fleet(this.cluster());
-    const plan = orRefuse(planner(await observeTables(fleet, await observe(fleet), request), request));
-    return this.carryOut(plan, {
+    return this.carryOut({
       fleet,
+      plan: async () => orRefuse(planner(await observeTables(fleet, await observe(fleet), request), request)),
       question: question(request.map(tableKey).join(', ')),
       next: 'repctl publication show',
-      run: (options) =>
+      run: (plan, options) =>
         execute(
           plan,
           tablesRunners({ fleet, operator: operatorName(), reason: options.reason ?? null }),

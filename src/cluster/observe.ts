@@ -10,6 +10,7 @@ import { subscriptionEpoch } from './names.js';
 import { withPending } from './pending.js';
 import { type RawState, toNode } from './observe-map.js';
 import { type Greeting, greetingSql, lastOriginSql, stateSql } from './observe-sql.js';
+import { within } from './within.js';
 
 export interface ObserveOptions {
   /** Only these nodes; default all of the configuration. Throws `unknown-node` for one that is not there. */
@@ -88,28 +89,6 @@ const unsupported = (node: string, version: number): RepctlError =>
     `${node} runs PostgreSQL ${String(Math.floor(version / 10_000))}; repctl needs 15 or later.`,
     { exit: EXIT.refused, hint: 'Upgrade the server.', details: { node, version } },
   );
-
-/** Waits for `work` at most `ms`: a stopped server keeps its sockets open and never answers. */
-async function within<T>(ms: number, node: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new RepctlError('node-unreachable', `${node} does not answer (waited ${(ms / 1000).toFixed(1)} s).`, {
-          exit: EXIT.unreachable,
-          hint: 'repctl status',
-          details: { node },
-        }),
-      );
-    }, ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
-}
 
 /** Fills applied positions in by decoding one of the node's own slots; says why where that is not possible. */
 async function withPeekedPositions(fleet: Fleet, node: ReachableNode): Promise<ReachableNode> {

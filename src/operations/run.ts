@@ -1,14 +1,16 @@
 /** Observe, plan, run: what every operation does, with or without a person in front of it. */
-import { hostname, userInfo } from 'node:os';
 import type { Fleet } from '../cluster/fleet.js';
+import type { Lock } from '../cluster/lock.js';
 import type { Snapshot } from '../cluster/model.js';
 import { observe } from '../cluster/observe.js';
 import { EXIT, type ExitCode, RepctlError, messageOf } from '../errors.js';
 import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
 import type { Journal } from '../plan/journal.js';
-import type { Plan, Planned, Refusal } from '../plan/plan.js';
+import type { Plan, Planned, Refusal, Step } from '../plan/plan.js';
 import { enableSubscriptionSql } from '../replication/subscriptions.js';
 import type { Action, Quiesce } from './actions.js';
+import { guardOf, mayGoBack, requireMajority, withLock } from './locked.js';
+import { operatorName } from './operator.js';
 import { runnersFor } from './runners/index.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
@@ -21,17 +23,12 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told of the plan that runs in the end, where planning again after the drain made another one. */
   readonly onPlan?: ((plan: Plan) => void) | undefined;
-}
-
-/** `user@host`, for the records. */
-export function operatorName(): string {
-  let user = 'unknown';
-  try {
-    user = userInfo().username;
-  } catch {
-    // A uid without an account (containers) has no name.
-  }
-  return `${user}@${hostname()}`;
+  /** Held while this runs, and asked before each step whether it still is; see locked.ts. */
+  readonly lock?: Lock | undefined;
+  readonly guard?: ((step: Step) => Promise<void>) | undefined;
+  /** What to call it to others who want the lock meanwhile. */
+  readonly operation?: string;
+  readonly acceptMinority?: boolean;
 }
 
 /** Findings that are the same mistake or trouble as everywhere else end with the same exit code as there. */
@@ -113,15 +110,22 @@ export async function runPlan(
       rest = await makePlan(options.fleet, planner);
       options.onPlan?.(rest);
     } catch (error) {
-      throw await startAgain(options.fleet, stopped, error);
+      throw await startAgain(options, stopped, error);
     }
   }
 }
 
 /** Enables what this run stopped; the error that tells how that ended. */
-async function startAgain(fleet: Fleet, stopped: readonly Quiesce[], error: unknown): Promise<RepctlError> {
+async function startAgain(
+  options: RunOptions,
+  stopped: readonly Quiesce[],
+  error: unknown,
+): Promise<RepctlError> {
+  const { fleet } = options;
+  const alone = await mayGoBack(options.lock, { ...options, operation: options.operation ?? 'rollback' });
   const outcomes = await Promise.allSettled(
     stopped.map(async ({ node, subscription }) => {
+      if (!alone) throw new RepctlError('lock-lost', 'Another operation has begun.', { exit: EXIT.refused });
       await (await fleet.session(node)).simple(enableSubscriptionSql(subscription));
     }),
   );
@@ -142,7 +146,12 @@ async function startAgain(fleet: Fleet, stopped: readonly Quiesce[], error: unkn
   });
 }
 
-/** All of it, for callers without a person: `sandbox up`, tests. */
+/** All of it under the lock, for callers without a person: `sandbox up`, tests. */
 export async function runOperation(planner: Planner, options: RunOptions): Promise<FinishedStep[]> {
-  return runPlan(await makePlan(options.fleet, planner), planner, options);
+  const locked = { ...options, operation: options.operation ?? 'operation' };
+  return withLock(locked, async (lock) => {
+    const plan = await makePlan(options.fleet, planner);
+    if (plan.steps.length > 0) requireMajority(lock, locked);
+    return runPlan(plan, planner, { ...locked, lock, guard: guardOf(lock, options.fleet) });
+  });
 }

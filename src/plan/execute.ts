@@ -53,6 +53,8 @@ export interface ExecuteOptions {
   signal?: AbortSignal | undefined;
   /** Steps of the same operation that ran before this plan was made; the records tell of them too. */
   before?: readonly FinishedStep[] | undefined;
+  /** Asked before each step whether it may run at all; what it throws is the step's failure. */
+  guard?: ((step: Step) => Promise<void>) | undefined;
 }
 
 /**
@@ -79,6 +81,7 @@ export async function execute<Action extends AnyAction>(
     });
     const start = performance.now();
     try {
+      await options.guard?.(step);
       const run = runners[step.action.kind as Action['kind']] as (
         action: Action,
         context: RunContext,

@@ -15,15 +15,17 @@ export default class SequenceSync extends ChangeCommand<typeof SequenceSync> {
 
   async run(): Promise<ChangeResult> {
     const fleet = this.fleet(this.cluster());
-    const snapshot = await observe(fleet);
-    requireAnswers(snapshot);
-    const sync = planSequenceSync(snapshot, await observeSequences(fleet, snapshot));
-    const plan = orRefuse(planSequences(sync.moves, sync.missing));
-    return this.carryOut(plan, {
+    return this.carryOut({
       fleet,
-      question: `Set ${String(sync.moves.length)} sequences on replicas?`,
+      plan: async () => {
+        const snapshot = await observe(fleet);
+        requireAnswers(snapshot);
+        const { moves, missing } = planSequenceSync(snapshot, await observeSequences(fleet, snapshot));
+        return orRefuse(planSequences(moves, missing));
+      },
+      question: ({ steps }) => `Set sequences on ${steps.map((step) => step.node).join(', ')}?`,
       next: 'repctl sequence list',
-      run: runParts(fleet, plan),
+      run: runParts,
     });
   }
 }

@@ -20,14 +20,16 @@ export default class SlotAdvance extends ChangeCommand<typeof SlotAdvance> {
   async run(): Promise<ChangeResult> {
     const { node } = this.flags;
     const fleet = this.fleet(this.cluster());
-    const snapshot = await observe(fleet);
-    requireAnswers(snapshot, node);
-    const plan = orRefuse(planSlotAdvance(snapshot, node).planned);
-    return this.carryOut(plan, {
+    return this.carryOut({
       fleet,
-      question: `Move ${String(plan.steps.length)} standby slots?`,
+      plan: async () => {
+        const snapshot = await observe(fleet);
+        requireAnswers(snapshot, node);
+        return orRefuse(planSlotAdvance(snapshot, node).planned);
+      },
+      question: ({ steps }) => `Move ${String(steps.length)} standby slots?`,
       next: 'repctl slot list',
-      run: runParts(fleet, plan),
+      run: runParts,
     });
   }
 }

@@ -22,14 +22,17 @@ export default class SlotDrop extends ChangeCommand<typeof SlotDrop> {
 
   async run(): Promise<ChangeResult> {
     const fleet = this.fleet(this.cluster());
-    const snapshot = await observe(fleet);
-    const found = findSlot(snapshot, this.args.slot, this.flags.node);
-    const plan = orRefuse(planSlotDrop(snapshot, found, this.flags.foreign));
-    return this.carryOut(plan, {
+    const { slot } = this.args;
+    const { node, foreign } = this.flags;
+    return this.carryOut({
       fleet,
-      question: `Drop slot ${found.item.name} on ${found.node.name}?`,
+      plan: async () => {
+        const snapshot = await observe(fleet);
+        return orRefuse(planSlotDrop(snapshot, findSlot(snapshot, slot, node), foreign));
+      },
+      question: ({ steps }) => `Drop slot ${slot} on ${steps[0]?.node ?? ''}?`,
       next: 'repctl slot list',
-      run: runParts(fleet, plan),
+      run: runParts,
     });
   }
 }

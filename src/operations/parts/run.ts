@@ -24,7 +24,5 @@ const partRunners = (fleet: Fleet): Runners<PartAction> => ({
   },
 });
 
-export const runParts =
-  (fleet: Fleet, plan: Plan<PartAction>) =>
-  (options: RunOptions): Promise<FinishedStep[]> =>
-    execute(plan, partRunners(fleet), options);
+export const runParts = (plan: Plan<PartAction>, options: RunOptions): Promise<FinishedStep[]> =>
+  execute(plan, partRunners(options.fleet), options);
