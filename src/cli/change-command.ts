@@ -4,7 +4,8 @@
  */
 import { type Command, Flags } from '@oclif/core';
 import type { Fleet } from '../cluster/fleet.js';
-import { type Lock, describeHolder, inProgress, readHolders } from '../cluster/lock.js';
+import { type Lock, inProgress, readHolders } from '../cluster/lock.js';
+import { describeHolder } from '../cluster/lock-sql.js';
 import { type LockedOptions, guardOf, requireMajority, withLock } from '../operations/locked.js';
 import { makePlan, type Planner, type RunOptions, runPlan } from '../operations/run.js';
 import type { FinishedStep } from '../plan/execute.js';

@@ -2,6 +2,7 @@
 import type { ClusterConfig } from '../config/schema.js';
 import { currentEpoch, reachableLeader } from './epochs.js';
 import { leaderFindings } from './findings/leader.js';
+import { lockFindings } from './findings/lock.js';
 import { replicaFindings } from './findings/replica.js';
 import { serverFindings } from './findings/server.js';
 import type { View } from './findings/view.js';
@@ -39,9 +40,12 @@ export function analyse(
     reports,
   };
   const order = (finding: Finding): number => snapshot.nodes.findIndex((node) => node.name === finding.node);
-  const findings = [...leaderFindings(view), ...replicaFindings(view), ...serverFindings(view)].toSorted(
-    (a, b) => bySeverity(a, b) || order(a) - order(b),
-  );
+  const findings = [
+    ...leaderFindings(view),
+    ...replicaFindings(view),
+    ...serverFindings(view),
+    ...lockFindings(view),
+  ].toSorted((a, b) => bySeverity(a, b) || order(a) - order(b));
   return {
     cluster: snapshot.cluster,
     state: clusterState(findings, reports),

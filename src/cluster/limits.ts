@@ -16,6 +16,8 @@ export interface Limits {
   readonly syncMs: number;
   /** A failing worker comes back to its slot every wal_retrieve_retry_interval, 5 s by default. */
   readonly retryMs: number;
+  /** An operation that holds the lock for longer may be stuck (or copy big tables). */
+  readonly operationMs: number;
 }
 
 const MB = 1024 * 1024;
@@ -31,4 +33,5 @@ export const DEFAULT_LIMITS: Limits = {
   clockMs: 1_000,
   syncMs: 15_000,
   retryMs: 20_000,
+  operationMs: 1_800_000,
 };

@@ -84,3 +84,9 @@ export function toHolder(node: string, { pid, name, role, address, began }: Hold
     clientPid: Number(parts['pid']),
   };
 }
+
+/** `ada on db-admin (failover, since 2026-11-23 10:14:07Z)` */
+export function describeHolder({ operator, host, since, operation }: LockHolder): string {
+  const when = `since ${since.slice(0, 19).replace('T', ' ')}Z`;
+  return `${operator}${host === null ? '' : ` on ${host}`} (${operation ?? 'not a repctl operation'}, ${when})`;
+}

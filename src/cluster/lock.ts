@@ -11,7 +11,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Session } from '../postgres/session.js';
 import type { Fleet } from './fleet.js';
-import { type LockHolder, holderSql, releaseSql, takeSql, terminateSql, toHolder } from './lock-sql.js';
+import {
+  type LockHolder,
+  describeHolder,
+  holderSql,
+  releaseSql,
+  takeSql,
+  terminateSql,
+  toHolder,
+} from './lock-sql.js';
 import { within } from './within.js';
 
 export type { LockHolder } from './lock-sql.js';
@@ -40,6 +48,8 @@ const LOSER_LEAVES_MS = 500;
 /** A backend notices that its client was killed when it next looks at the socket (takeSql sets 250 ms). */
 const DEAD_LEAVES_MS = 1500;
 const RETRY_MS = 10;
+/** A node that froze meanwhile is not waited for. */
+const RELEASE_MS = 1000;
 
 type Attempt =
   | { readonly kind: 'held'; readonly node: string; readonly session: Session }
@@ -174,8 +184,10 @@ async function releaseAll(running: readonly Promise<Attempt>[]): Promise<void> {
   await Promise.all(
     running.map(async (attempt) => {
       const freed = attempt.then(async (outcome) => {
-        if (outcome.kind === 'held' && outcome.session.alive)
-          await outcome.session.simple(releaseSql).catch(() => undefined);
+        if (outcome.kind !== 'held' || !outcome.session.alive) return;
+        const { node, session } = outcome;
+        // The end of the connection frees it as well.
+        await within(RELEASE_MS, node, session.simple(releaseSql)).catch(() => void session.close());
       });
       const outcome = await Promise.race([attempt, Promise.resolve(pending)]);
       if (outcome !== pending) await freed;
@@ -195,10 +207,13 @@ function isGone({ host, clientPid }: LockHolder): boolean {
 }
 
 /** Who holds the lock, by node, in the order of the configuration; nodes that do not answer are left out. */
-export async function readHolders(fleet: Fleet): Promise<readonly LockHolder[]> {
+export async function readHolders(
+  fleet: Fleet,
+  nodes: readonly string[] = fleet.config.nodes.map((node) => node.name),
+): Promise<readonly LockHolder[]> {
   const limit = fleet.config.connectTimeoutMs;
   const found = await Promise.all(
-    fleet.config.nodes.map(async ({ name }) => {
+    nodes.map(async (name) => {
       try {
         const session = await within(limit + 250, name, fleet.session(name));
         const [row] = await within(limit, name, session.query<Parameters<typeof toHolder>[1]>(holderSql));
@@ -237,12 +252,6 @@ export async function breakLock(fleet: Fleet, holders: readonly LockHolder[]): P
       return row?.ended;
     }),
   );
-}
-
-/** `ada on db-admin (failover, since 2026-11-23 10:14:07Z)` */
-export function describeHolder({ operator, host, since, operation }: LockHolder): string {
-  const when = `since ${since.slice(0, 19).replace('T', ' ')}Z`;
-  return `${operator}${host === null ? '' : ` on ${host}`} (${operation ?? 'not a repctl operation'}, ${when})`;
 }
 
 export function inProgress(holder: LockHolder | undefined, node: string): RepctlError {

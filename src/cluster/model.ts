@@ -3,6 +3,7 @@
  * decides (analyse, plans, routing) is a pure function of it.
  */
 import type { Lsn } from '../postgres/lsn.js';
+import type { LockHolder } from './lock-sql.js';
 
 export interface TableName {
   readonly schema: string;
@@ -250,6 +251,8 @@ export interface Snapshot {
   readonly takenAt: string;
   /** In the order of the configuration. */
   readonly nodes: readonly NodeSnapshot[];
+  /** Who holds the lock of operations, by node; absent where that was not asked. */
+  readonly holders?: readonly LockHolder[];
 }
 
 export type NodeState =

@@ -5,6 +5,7 @@ import type { Session } from '../postgres/session.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { translateError } from '../postgres/sqlstate.js';
 import type { Fleet } from './fleet.js';
+import { readHolders } from './lock.js';
 import type { NodeSnapshot, ReachableNode, Snapshot, SubscriptionInfo } from './model.js';
 import { subscriptionEpoch } from './names.js';
 import { withPending } from './pending.js';
@@ -18,6 +19,8 @@ export interface ObserveOptions {
   readonly signal?: AbortSignal;
   /** Also decode what waits in the leader's idle slots (bounded), so that the time behind is known. */
   readonly pending?: boolean;
+  /** Also ask who holds the lock of operations. */
+  readonly holders?: boolean;
 }
 
 /** One snapshot of the cluster, nodes in the order of the configuration. Only throws for an unknown node or an abort. */
@@ -28,9 +31,14 @@ export async function observe(fleet: Fleet, options: ObserveOptions = {}): Promi
   const takenAt = new Date().toISOString();
   const nodes = await Promise.all(wanted.map((node) => observeNode(fleet, node.name)));
   options.signal?.throwIfAborted();
-  const snapshot = { cluster: fleet.config.cluster, takenAt, nodes };
+  const held = options.holders === true ? { holders: await readHolders(fleet, namesOf(nodes)) } : {};
+  const snapshot = { cluster: fleet.config.cluster, takenAt, nodes, ...held };
   return options.pending === true ? withPending(fleet, snapshot) : snapshot;
 }
+
+/** Those that answered: the others are not waited for twice. */
+const namesOf = (nodes: readonly NodeSnapshot[]): readonly string[] =>
+  nodes.filter((node) => node.reachable).map((node) => node.name);
 
 async function observeNode(fleet: Fleet, name: string): Promise<NodeSnapshot> {
   try {

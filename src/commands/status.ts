@@ -33,7 +33,7 @@ export default class Status extends BaseCommand<typeof Status> {
     const config = this.cluster();
     const fleet = this.fleet(config);
     const look = async () => {
-      const snapshot = await observe(fleet, { pending: true });
+      const snapshot = await observe(fleet, { pending: true, holders: true });
       noteLeader(stateDir(), snapshot);
       return analyse(snapshot, config);
     };

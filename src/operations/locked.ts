@@ -1,13 +1,7 @@
 /** Work under the lock: taken before the observation that the plan rests on, given back when all is over. */
 import type { Fleet } from '../cluster/fleet.js';
-import {
-  type Lock,
-  type LockHolder,
-  breakLock,
-  describeHolder,
-  readHolders,
-  takeLock,
-} from '../cluster/lock.js';
+import { type Lock, type LockHolder, breakLock, readHolders, takeLock } from '../cluster/lock.js';
+import { describeHolder } from '../cluster/lock-sql.js';
 import { EXIT, RepctlError } from '../errors.js';
 import type { Step } from '../plan/plan.js';
 import { operatorName } from './operator.js';
