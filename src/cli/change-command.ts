@@ -45,8 +45,6 @@ export interface Change {
   readonly question: string;
   /** What to type next, printed after success. */
   readonly next?: string;
-  /** The operator has said already that nodes are missing. */
-  readonly acceptMinority?: boolean;
 }
 
 export interface CarryOut<Action extends { readonly kind: string }> {
@@ -56,8 +54,6 @@ export interface CarryOut<Action extends { readonly kind: string }> {
   readonly question: string | ((plan: Plan<Action>) => string);
   readonly next?: string | undefined;
   readonly run: (plan: Plan<Action>, options: RunOptions) => Promise<FinishedStep[]>;
-  /** The operator has said already that nodes are missing. */
-  readonly acceptMinority?: boolean | undefined;
 }
 
 interface ChangeFlags {
@@ -136,12 +132,12 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     }
   }
 
-  private lockOptions(change: Pick<CarryOut<never>, 'fleet' | 'acceptMinority'>): LockedOptions {
-    const { 'break-lock': breakLock, 'accept-minority': accepted } = this.changeFlags;
+  private lockOptions(change: Pick<CarryOut<never>, 'fleet'>): LockedOptions {
+    const { 'break-lock': breakLock, 'accept-minority': acceptMinority } = this.changeFlags;
     return {
       fleet: change.fleet,
       operation: (this.id ?? 'operation').replaceAll(':', '-'),
-      acceptMinority: accepted || change.acceptMinority === true,
+      acceptMinority,
       breakLock,
       onBreak: (holder) => {
         this.say(`Breaking the lock of ${describeHolder(holder)}.`, true);
@@ -179,7 +175,7 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   ): Promise<ChangeResult> {
     const { fleet, next, run } = change;
     const locked = this.lockOptions(change);
-    requireMajority(lock, locked);
+    requireMajority(lock, plan, locked);
     const start = performance.now();
     const reporter = await stepReporter({
       style: this.errStyle(),

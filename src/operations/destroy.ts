@@ -32,6 +32,7 @@ export function planDestroy(
   const names = config.nodes.map((node) => node.name);
   return planned({
     operation: 'destroy',
+    acceptMinority: request.withoutUnreachable,
     title: `Destroy cluster ${config.cluster}: every node becomes a server of its own`,
     notes: [
       'rows and tables stay; fences go, so every node takes writes afterwards',

@@ -25,7 +25,7 @@ export function planFailover(
   if (request.target !== undefined && !config.nodes.some((node) => node.name === request.target))
     return refused(OPERATION, [unknownNode(facts, request.target)]);
   if (epoch === undefined) return refused(OPERATION, [notCreated(facts)]);
-  if (facts.leader !== undefined) return goOn(facts, facts.leader, epoch);
+  if (facts.leader !== undefined) return goOn(facts, facts.leader, epoch, request);
 
   const findings = obstacles(facts, epoch, request);
   if (findings.length > 0) return refused(OPERATION, findings);
@@ -46,6 +46,7 @@ export function planFailover(
   const risk = riskOf(facts, epoch, forkPoint, request.lastSeen);
   return planned({
     operation: OPERATION,
+    acceptMinority: request.acceptMinority,
     data: { risk },
     title: `Fail over from ${epoch.leader} to ${chosen.name} (epoch ${String(next)})`,
     notes: [
@@ -79,7 +80,7 @@ export function planFailover(
 }
 
 /** The newest leader answers: either an interrupted failover is finished, or there is nothing to fail over from. */
-function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch): Planned<Action> {
+function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: FailoverRequest): Planned<Action> {
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const told = leader.events.some((event) => event.kind === OPERATION && event.epoch === epoch.epoch);
   const others = facts.reachable.filter((node) => node.name !== leader.name);
@@ -109,6 +110,7 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch): Planned<Action
   }
   return planned({
     operation: OPERATION,
+    acceptMinority: request.acceptMinority,
     title: `Finish the failover from ${from?.leader ?? 'the former leader'} to ${leader.name} (epoch ${String(epoch.epoch)})`,
     notes: [`${leader.name} is the leader already; what follows was left over`, ...tail.notes],
     steps: tail.steps,

@@ -3,7 +3,7 @@ import type { Fleet } from '../cluster/fleet.js';
 import { type Lock, type LockHolder, breakLock, readHolders, takeLock } from '../cluster/lock.js';
 import { describeHolder } from '../cluster/lock-sql.js';
 import { EXIT, RepctlError } from '../errors.js';
-import type { Step } from '../plan/plan.js';
+import type { Plan, Step } from '../plan/plan.js';
 import { operatorName } from './operator.js';
 
 export interface LockedOptions {
@@ -42,8 +42,9 @@ async function breakHeld({ fleet, onBreak }: LockedOptions): Promise<void> {
  * Once there is a plan with something to do: a minority of locked nodes keeps nobody out. (Not before: a plan's
  * own refusal says more about nodes that do not answer.)
  */
-export function requireMajority(lock: Lock, { fleet, acceptMinority }: LockedOptions): void {
-  if (lock.majority || acceptMinority === true) return;
+export function requireMajority(lock: Lock, plan: Plan, { fleet, acceptMinority }: LockedOptions): void {
+  if (lock.majority || acceptMinority === true || plan.acceptMinority === true || plan.steps.length === 0)
+    return;
   throw new RepctlError(
     'lock-minority',
     `Only ${String(lock.count)} of ${String(fleet.config.nodes.length)} nodes could be locked: on the others somebody else may be at work.`,

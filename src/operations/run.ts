@@ -151,7 +151,7 @@ export async function runOperation(planner: Planner, options: RunOptions): Promi
   const locked = { ...options, operation: options.operation ?? 'operation' };
   return withLock(locked, async (lock) => {
     const plan = await makePlan(options.fleet, planner);
-    if (plan.steps.length > 0) requireMajority(lock, locked);
+    requireMajority(lock, plan, locked);
     return runPlan(plan, planner, { ...locked, lock, guard: guardOf(lock, options.fleet) });
   });
 }

@@ -29,6 +29,8 @@ export interface Plan<Action extends { readonly kind: string } = { readonly kind
   readonly notes: readonly string[];
   /** The figures behind the notes, for --json. */
   readonly data?: Readonly<Record<string, unknown>>;
+  /** The operator has said that it may go on with fewer than half of the nodes. */
+  readonly acceptMinority?: boolean;
   readonly steps: readonly Step<Action>[];
 }
 

@@ -18,7 +18,6 @@ export default class ClusterDestroy extends ChangeCommand<typeof ClusterDestroy>
       fleet: this.fleet(config),
       planner: (snapshot) =>
         planDestroy(snapshot, config, { withoutUnreachable: this.flags['without-unreachable'] }),
-      acceptMinority: this.flags['without-unreachable'],
       question: `Destroy cluster ${config.cluster}? Replication ends; rows stay.`,
     });
   }

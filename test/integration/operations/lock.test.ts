@@ -166,11 +166,12 @@ describe('the lock', () => {
     const alone = operator();
     const minority = await takeLock(alone, ada);
     expect(minority).toMatchObject({ majority: false, count: 1 });
+    const plan = { operation: 'failover', title: '', notes: [], steps: [step('promote')] };
     const options = { fleet: alone, operation: 'failover' };
     expect(() => {
-      requireMajority(minority, options);
+      requireMajority(minority, plan, options);
     }).toThrow(expect.objectContaining({ code: 'lock-minority', exit: 6 }) as Error);
-    requireMajority(minority, { ...options, acceptMinority: true });
+    requireMajority(minority, plan, { ...options, acceptMinority: true });
     await minority.release();
     // The plan's own refusal is the better one.
     const fleet2 = operator();
