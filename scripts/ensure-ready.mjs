@@ -40,5 +40,5 @@ if (time('node_modules/.package-lock.json') < time('package-lock.json'))
 
 // The manifest is written last.
 const built = Math.min(time('dist/main.js'), time('oclif.manifest.json'));
-if (built < Math.max(newest('src'), time('package.json'), time('scripts/build.mjs')))
+if (built < Math.max(newest('src'), ...['package.json', 'scripts/build.mjs', 'scripts/bundle.mjs'].map(time)))
   run('building', process.execPath, ['scripts/build.mjs']);

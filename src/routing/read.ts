@@ -4,10 +4,19 @@ import { EXIT, RepctlError } from '../errors.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { askUntil, findLeader } from './ask.js';
-import { type ReadLevel, highestEpoch, judge, lostMarks, turn, wantedMarks } from './route.js';
+import {
+  type ReadLevel,
+  highestEpoch,
+  isOutdated,
+  judge,
+  lostMarks,
+  turn,
+  uncertainMarks,
+  wantedMarks,
+} from './route.js';
 import { type Mark, type NodeView, type SessionState, isLeader, newestEpoch } from './token.js';
 import { positionAfterRead, viewNode } from './view.js';
-import { type Routing, lostText } from './write.js';
+import { type Routing, lostText, uncertainText } from './write.js';
 
 export interface ReadRequest {
   readonly level: ReadLevel;
@@ -134,7 +143,14 @@ async function spread(
   const behind = views.filter((view) => verdict(view).kind === 'behind' && view.feed === 'live');
   const caughtUp = await waitFor(behind, ask, verdict, routing.patienceMs);
   if (caughtUp) return as(caughtUp, 'it caught up with what this session needs');
-  return lastResort(views, failures.values(), verdict, note);
+  const resort = lastResort(views, failures.values(), { verdict, wanted, note });
+  const doubtful = resort.role === 'leader' ? uncertainMarks(resort.view, wanted(resort.view)) : [];
+  if (doubtful[0]) {
+    // Nobody will ever know better: told once, like a loss.
+    note(uncertainText(doubtful[0], resort.epoch ?? 0), true);
+    await store.forget(routing.session, doubtful).catch(() => undefined);
+  }
+  return resort;
 }
 
 /** Asks the replicas that are behind again and again; the first that has caught up. */
@@ -154,15 +170,22 @@ async function waitFor(
   return undefined;
 }
 
+interface Judging {
+  readonly verdict: (view: NodeView) => { kind: string };
+  readonly wanted: (view: NodeView) => readonly Mark[];
+  readonly note: Routing['note'];
+}
+
 /** No replica would do: the leader, as far as anyone knows it; without one, a replica that nothing feeds. */
 function lastResort(
   views: readonly NodeView[],
   failures: Iterable<RepctlError>,
-  verdict: (view: NodeView) => { kind: string },
-  note: Routing['note'],
+  { verdict, wanted, note }: Judging,
 ): Choice {
   const named = highestEpoch(views);
-  const leader = views.find((view) => view.name === named?.leader && isLeader(view));
+  const leader = views.find(
+    (view) => view.name === named?.leader && isLeader(view) && !isOutdated(view, wanted(view)),
+  );
   const unfed = views.find((view) => verdict(view).kind === 'unfed');
   if (leader) {
     note(`read: no replica can serve this read now; the leader ${leader.name} does`, true);

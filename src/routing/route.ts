@@ -73,3 +73,14 @@ export function judge(view: NodeView, marks: readonly Mark[]): Verdict {
 /** The marks that a failover cut off, as this node's epochs tell. */
 export const lostMarks = (view: NodeView, marks: readonly Mark[]): readonly Mark[] =>
   marks.filter((mark) => satisfies(mark, view) === 'lost');
+
+/** The marks of which this node's epochs cannot tell whether a failover cut them off. */
+export const uncertainMarks = (view: NodeView, marks: readonly Mark[]): readonly Mark[] =>
+  marks.filter((mark) => satisfies(mark, view) === 'uncertain');
+
+/**
+ * Whether somebody who leads in his own eyes may serve these marks. A former leader that does not know of its
+ * successor yet shows what it has, which is older than what a session saw under the successor.
+ */
+export const isOutdated = (view: NodeView, marks: readonly Mark[]): boolean =>
+  marks.some((mark) => mark.epoch > (newestEpoch(view)?.epoch ?? 0));

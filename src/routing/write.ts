@@ -153,3 +153,6 @@ async function remember(
 
 export const lostText = (mark: Mark, epoch: number): string =>
   `! what this session wrote or saw in epoch ${String(mark.epoch)} (${mark.leader}, up to ${mark.after}) was lost when epoch ${String(epoch)} began: repctl history`;
+
+export const uncertainText = (mark: Mark, epoch: number): string =>
+  `! what this session wrote or saw in epoch ${String(mark.epoch)} (${mark.leader}, from ${mark.before} to ${mark.after}) may have been lost when epoch ${String(epoch)} began: repctl history`;

@@ -338,4 +338,17 @@ describe('tokens over a failover', () => {
       expect(found.node).not.toBe(node);
     }
   });
+
+  it('the former leader, back and alone, does not serve a session that saw more under its successor', async () => {
+    await startNode(own.sandbox, 'n1');
+    const alone = {
+      ...crew,
+      config: { ...crew.config, nodes: crew.config.nodes.filter((node) => node.name === 'n1') },
+    };
+    await expect(
+      getProduct(users.client('kept', { fleet: alone }), { level: 'session' }, 'KEPT'),
+    ).rejects.toMatchObject({ code: 'no-node-serves', exit: 3 });
+    const fresh = await getProduct(users.client('fresh', { fleet: alone }), { level: 'session' }, 'KEPT');
+    expect(fresh.node).toBe('n1');
+  });
 });

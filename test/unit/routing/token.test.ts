@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { judge, leadership, lostMarks, turn } from '../../../src/routing/route.js';
+import {
+  isOutdated,
+  judge,
+  leadership,
+  lostMarks,
+  turn,
+  uncertainMarks,
+} from '../../../src/routing/route.js';
 import {
   EMPTY_SESSION,
   type EpochRow,
@@ -135,5 +142,19 @@ describe('judge', () => {
     const lost = mark('0/3F0', '0/400');
     expect(judge(node, [lost]).kind).toBe('serve');
     expect(lostMarks(node, [lost])).toEqual([lost]);
+  });
+
+  it('of a mark that the fork lies within nobody can tell', () => {
+    const node = view({ epochs: [second('0/3F8'), first] });
+    expect(uncertainMarks(node, [mark('0/3F0', '0/400'), mark('0/1', '0/2')])).toEqual([
+      mark('0/3F0', '0/400'),
+    ]);
+  });
+
+  it('a leader of an epoch before the mark is outdated', () => {
+    const later = { ...mark('0/1', '0/2'), epoch: 2 };
+    const former = view({ name: 'n1', identity: 'n1' });
+    expect(isOutdated(former, [later])).toBe(true);
+    expect(isOutdated(former, [mark('F/0', 'F/1')])).toBe(false);
   });
 });

@@ -1,0 +1,34 @@
+/**
+ * Random histories: npm run test:long -- histories, --count N, --seed N. A failure prints its seed and what happened.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { playSeed } from '../support/histories/history.js';
+import { type Program, buildProgram } from '../support/histories/program.js';
+import { type Stage, startStage } from '../support/histories/stage.js';
+
+const seed = process.env['REPCTL_TEST_SEED'];
+const count = Number(process.env['REPCTL_TEST_COUNT'] ?? '200');
+const first = Number(process.env['REPCTL_TEST_FIRST'] ?? '1');
+const seeds =
+  seed === undefined ? Array.from({ length: count }, (_, index) => first + index) : [Number(seed)];
+
+describe('random histories', () => {
+  let stage: Stage;
+  let program: Program;
+
+  beforeAll(async () => {
+    [stage, program] = await Promise.all([startStage(), buildProgram()]);
+  });
+  afterAll(async () => {
+    program.remove();
+    await stage.down();
+  });
+
+  it.each(seeds)('seed %i', async (one) => {
+    const outcome = await playSeed(one, { stage, program });
+    if (seed !== undefined) console.log(outcome.log.join('\n'));
+    const { violations, log, ...figures } = outcome;
+    console.log(JSON.stringify(figures));
+    expect(violations, `npm run test:long -- --seed ${String(one)}\n${log.join('\n')}\n`).toEqual([]);
+  });
+});

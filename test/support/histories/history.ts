@@ -1,0 +1,142 @@
+/** One history from its seed to its verdict. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClusterConfig } from '../../../src/config/schema.js';
+import { nodeOf } from '../../../src/sandbox/sandbox.js';
+import { type World, act } from './act.js';
+import { type History, generate } from './generate.js';
+import { judge } from './judge.js';
+import { newLedger } from './ledger.js';
+import { mend } from './mend.js';
+import type { Program } from './program.js';
+import { randomOf } from './random.js';
+import { startReader } from './reader.js';
+import { type Stage, TABLES } from './stage.js';
+import { startWatcher } from './watcher.js';
+import { startWriter } from './writer.js';
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** What happened, for whoever reads a failure. */
+  readonly log: readonly string[];
+  readonly ms: number;
+  readonly acknowledged: number;
+  readonly lost: number;
+  readonly epochs: number;
+  readonly reads: number;
+}
+
+export interface PlayOptions {
+  readonly stage: Stage;
+  readonly program: Program;
+}
+
+export const playSeed = (seed: number, options: PlayOptions): Promise<Outcome> =>
+  play(generate(seed, { commands: options.program.commands }), options);
+
+/** Plays a history on fresh databases. Throws only when the harness itself fails. */
+export async function play(history: History, { stage, program }: PlayOptions): Promise<Outcome> {
+  const start = performance.now();
+  const log: string[] = [];
+  const say = (line: string): void =>
+    void log.push(`${((performance.now() - start) / 1000).toFixed(2).padStart(6)}  ${line}`);
+  const majors = history.nodes.map(
+    (name) =>
+      `${name} (${nodeOf(stage.sandbox, name).major}${history.synchronousCommit.get(name) === 'off' ? ', synchronous_commit=off' : ''})`,
+  );
+  say(
+    `seed ${String(history.seed)}: ${majors.join(', ')}; ${String(history.writers)} writers, pause ≤ ${String(history.pauseMs)} ms${history.inside ? ', one past the proxy' : ''}`,
+  );
+
+  await stage.reset(history.nodes, history.synchronousCommit);
+  const home = mkdtempSync(path.join(tmpdir(), 'repctl-history-'));
+  chmodSync(home, 0o700);
+  const config = configOf(stage, history);
+  writeConfig(home, config);
+  const created = await program.run(['cluster', 'create', '--yes'], home);
+  if (created.code !== 0) throw new Error(`cluster create: ${created.stderr}`);
+  say(`cluster create took ${String(created.ms)} ms`);
+
+  const ledger = newLedger();
+  const watcher = startWatcher(stage, history.nodes);
+  const random = randomOf(history.seed + 0x5eed);
+  const through = new Map(config.nodes.map((node) => [node.name, node.url]));
+  const past = new Map(history.nodes.map((name) => [name, nodeOf(stage.sandbox, name).directUrl]));
+  const writers = Array.from({ length: history.writers }, (_, index) =>
+    startWriter({
+      urls: history.inside && index === 0 ? past : through,
+      ledger,
+      random: randomOf(random.int(0, 2 ** 31)),
+      pauseMs: history.pauseMs,
+    }),
+  );
+  const reader = startReader(config, home, history.pauseMs * 2);
+  const world: World = {
+    stage,
+    program,
+    history,
+    home,
+    watcher,
+    writers,
+    log: say,
+    violations: [],
+    undo: new Set(),
+    crashes: [],
+    down: [],
+    discarded: new Set(),
+  };
+  try {
+    for (const event of history.events) await act(world, event);
+    const healthy = await mend(world);
+    // Some writes on the healed cluster.
+    if (healthy) await delay(50);
+    await Promise.all([reader.stop(), ...writers.map((writer) => writer.stop())]);
+    const verdict = await judge(world, ledger);
+    const acknowledged = ledger.transactions.filter((one) => one.outcome === 'acknowledged').length;
+    return {
+      seed: history.seed,
+      violations: [...world.violations, ...watcher.violations, ...reader.violations, ...verdict.violations],
+      log,
+      ms: Math.round(performance.now() - start),
+      acknowledged,
+      lost: verdict.lost,
+      epochs: watcher.epoch(),
+      reads: reader.counts.reads,
+    };
+  } finally {
+    await Promise.all([reader.stop(), ...writers.map((writer) => writer.stop())]);
+    await watcher.stop();
+    for (const undo of [...world.undo]) await undo().catch(() => undefined);
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+/** Short timeouts: a node that is cut off costs each command one of them. */
+function configOf(stage: Stage, history: History): ClusterConfig {
+  const nodes = history.nodes.flatMap((name) => stage.config.nodes.filter((node) => node.name === name));
+  return {
+    ...stage.config,
+    nodes,
+    tables: [...TABLES],
+    connectTimeoutMs: 700,
+    statementTimeoutMs: 8000,
+    drainTimeoutMs: 3000,
+  };
+}
+
+function writeConfig(home: string, config: ClusterConfig): void {
+  const file = {
+    cluster: config.cluster,
+    tables: config.tables,
+    nodes: Object.fromEntries(
+      config.nodes.map(({ name, url, replicationUrl }) => [name, { url, replicationUrl }]),
+    ),
+    connectTimeout: config.connectTimeoutMs / 1000,
+    statementTimeout: config.statementTimeoutMs / 1000,
+    drainTimeout: config.drainTimeoutMs / 1000,
+  };
+  writeFileSync(path.join(home, 'repctl.yaml'), JSON.stringify(file), { mode: 0o600 });
+}
