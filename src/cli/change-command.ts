@@ -13,6 +13,7 @@ import type { Plan } from '../plan/plan.js';
 import { type PlanView, planView, renderPlan } from '../ui/plan.js';
 import { formatDuration } from '../ui/format.js';
 import type { Style } from '../ui/color.js';
+import { stateDir } from '../config/paths.js';
 import { BaseCommand } from './base-command.js';
 import { confirm } from './confirm.js';
 import { stepReporter } from './progress.js';
@@ -191,6 +192,7 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
         guard: guardOf(lock, fleet),
         journal: this.journal(fleet.config),
         reason: this.changeFlags.reason ?? null,
+        stateDir: stateDir(),
         onEvent: reporter.onEvent,
         signal: this.interruptible(),
         onPlan: (final) => {

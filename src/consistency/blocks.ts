@@ -144,9 +144,21 @@ export function rowsSql(plan: TablePlan, side: Side, values: boolean): string {
       `where h = any($1::int8[]) group by h`
     );
   }
-  const head = `select ${keyText(plan)} as key, ${hash}::text as hash, t.xmin::text as version${values ? `, ${texts} as values` : ''} `;
+  const more = values ? `, ${texts} as values` : '';
+  return `select ${keyText(plan)} as key, ${hash}::text as hash, t.xmin::text as version${more} ${fromKeys(plan, side)}`;
+}
+
+/**
+ * `from …` with the rows of a table that has a key, as t, for {@link rowsParams}. COPY takes no parameters: it is
+ * given `arrays`, one SQL expression of a text array per column of the key.
+ */
+export function fromKeys(
+  plan: TablePlan,
+  side: Side,
+  arrays: readonly string[] = plan.key.map((_, index) => `$${String(index + 1)}`),
+): string {
   if (plan.method === 'ranges')
-    return `${head}${fromTable(side.shape)}${where(side.filter, `${keyColumn(plan)} = any($1::int8[])`)}`;
+    return `${fromTable(side.shape)}${where(side.filter, `${keyColumn(plan)} = any(${arrays[0] ?? ''}::int8[])`)}`;
   const names = plan.key.map((_, index) => `k${String(index)}`);
   const matches = plan.key.map(({ name }, index) => {
     const column = side.shape.columns.find((candidate) => candidate.name === name);
@@ -154,10 +166,9 @@ export function rowsSql(plan: TablePlan, side: Side, values: boolean): string {
     const collation = column?.collation == null ? '' : ` collate ${column.collation}`;
     return `t.${ident(name)} = k.k${String(index)}::${column?.type ?? 'text'}${collation}`;
   });
-  const arrays = names.map((_, index) => `$${String(index + 1)}::text[]`).join(', ');
   return (
-    `${head}from unnest(${arrays}) k(${names.join(', ')}) join ${fromTable(side.shape).slice('from '.length)} ` +
-    `on ${matches.join(' and ')}${where(side.filter)}`
+    `from unnest(${arrays.map((array) => `${array}::text[]`).join(', ')}) k(${names.join(', ')}) ` +
+    `join ${fromTable(side.shape).slice('from '.length)} on ${matches.join(' and ')}${where(side.filter)}`
   );
 }
 

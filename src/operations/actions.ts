@@ -43,6 +43,16 @@ export interface AttachEqual {
   readonly tables: readonly TableName[];
 }
 
+/** Slot with an exported snapshot; the node's rows made equal to it, writing those that differ; subscription without a copy. */
+export interface Reconcile {
+  readonly kind: 'reconcile';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  /** Users' tables; repctl's own published ones are set right with them. */
+  readonly tables: readonly TableName[];
+}
+
 /** Waits until every table of the nodes' subscriptions is ready. */
 export interface AwaitCopy {
   readonly kind: 'await-copy';
@@ -146,6 +156,7 @@ export type Action =
   | Found
   | Subscribe
   | AttachEqual
+  | Reconcile
   | AwaitCopy
   | Verify
   | Standby

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly fleet: Fleet;
   readonly journal: Journal;
   readonly reason?: string | null;
+  /** Where rows that are overwritten are kept, as files; without one they are not. */
+  readonly stateDir?: string | undefined;
   readonly onEvent?: ((event: StepEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told of the plan that runs in the end, where planning again after the drain made another one. */
@@ -91,6 +93,7 @@ export async function runPlan(
     fleet: options.fleet,
     operator: operatorName(),
     reason: options.reason ?? null,
+    stateDir: options.stateDir,
   });
   const stopped: Quiesce[] = [];
   let done: FinishedStep[] = [];

@@ -97,6 +97,23 @@ function describe(action: Action): Description {
           subscribeSql(action.node, action.leader, action.epoch, false),
         ],
       };
+    case 'reconcile':
+      return {
+        on: action.node,
+        title: `reconcile ${action.node} with ${action.leader}`,
+        why: `compared by digest at the snapshot of a new slot; only rows that differ are written; the stream goes on from there`,
+        sql: [
+          `-- on ${action.leader}: CREATE_REPLICATION_SLOT ${slotName(action.node)} LOGICAL pgoutput (SNAPSHOT 'export')`,
+          'begin',
+          `lock table ${names(action.tables)}, repctl.epoch, … in share row exclusive mode`,
+          `-- digest of ${names(action.tables)} on both`,
+          'delete from <table> where <key> in (<keys that differ>)',
+          `copy <table> from stdin -- those rows of ${action.leader}`,
+          'drop subscription <old>',
+          subscribeSql(action.node, action.leader, action.epoch, false),
+          'commit',
+        ],
+      };
     case 'await-copy':
       return {
         on: action.nodes[0] ?? '',

@@ -21,8 +21,14 @@ export async function listDifferences(
   for (const [node, theirs] of lists.nodes) {
     const tally = run.tallies.get(node);
     if (!tally) continue;
-    for (const [key, { hash }] of lists.leader) if (theirs.get(key)?.hash !== hash) tally.suspects.add(key);
-    for (const key of theirs.keys()) if (!lists.leader.has(key)) tally.suspects.add(key);
+    const different = [...new Set([...lists.leader.keys(), ...theirs.keys()])]
+      .map((key) => ({ key, leader: lists.leader.get(key)?.hash, node: theirs.get(key)?.hash }))
+      .filter((row) => row.leader !== row.node);
+    if (run.collect) {
+      if (different.length > 0) await run.collect(node, different);
+      continue;
+    }
+    for (const { key } of different) tally.suspects.add(key);
     await judge(run, lane, node, JUDGE_AT);
   }
 }

@@ -24,6 +24,18 @@ export interface CompareRequest {
   /** Called with the number of leader's rows read since the last call. */
   readonly onRows?: (rows: number) => void;
   readonly signal?: AbortSignal;
+  /**
+   * Takes rows that differ instead of the judge, all of them: right where nothing is in flight, since every session
+   * sees one snapshot that does not change.
+   */
+  readonly collect?: (node: string, rows: readonly DifferingRow[]) => Promise<void>;
+}
+
+/** The hash on either side (without a key: how often the row is there); undefined where there is no such row. */
+export interface DifferingRow {
+  readonly key: string;
+  readonly leader: string | undefined;
+  readonly node: string | undefined;
 }
 
 export interface CompareResult {
@@ -53,6 +65,8 @@ export async function ask<T>(run: Run, lane: Lane, node: string, read: Read<T>):
     return await read(session, side);
   } catch (error) {
     run.signal?.throwIfAborted();
+    // Whoever sets rows right must know all of them.
+    if (run.collect) throw error;
     tally.problem ??= messageOf(error);
     return undefined;
   }

@@ -13,6 +13,8 @@ export interface RunnerContext {
   readonly operator: string;
   /** Why, in the operator's words. */
   readonly reason: string | null;
+  /** Where files that outlive the run go (rows that were overwritten); without one nothing is kept. */
+  readonly stateDir?: string | undefined;
 }
 
 /** One node as it is now. Throws `node-unreachable` (exit 3). */

@@ -1,18 +1,19 @@
 /** Runners for a node that starts afresh: the recopy of last resort, and attaching rows that are there already. */
 import type { StepResult } from '../../plan/execute.js';
-import { EXIT, RepctlError, messageOf } from '../../errors.js';
+import { EXIT, RepctlError } from '../../errors.js';
 import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
+import type { ReachableNode } from '../../cluster/model.js';
 import { isOwnSlot, slotName } from '../../cluster/names.js';
-import { connectionOf } from '../../config/connection.js';
 import { type TableEquality, tablesEqual } from '../../consistency/equal.js';
-import { ident, literal, qualified } from '../../postgres/quote.js';
+import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
-import { ensureSlot } from '../../replication/slots.js';
-import { createSubscriptionSql, dropSubscriptionSql } from '../../replication/subscriptions.js';
+import { dropStandbyBaseSql, ensureSlot } from '../../replication/slots.js';
+import { createSubscriptionSql, dropSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { slotWithSnapshot } from './snapshot.js';
 import { quiesce } from './stream.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -24,11 +25,10 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
   const session = await context.fleet.session(action.node);
   const leader = await context.fleet.session(action.leader);
   const node = await look(context, action.node);
-  for (const subscription of ownSubscriptions(node)) {
-    if (subscription.enabled)
-      await quiesce(context, { kind: 'quiesce', node: action.node, subscription: subscription.name });
-  }
+  await stopFollowing(context, node);
   for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
+  // A base that outlived its slot would make a run after a kill believe that the new one holds what the old held.
+  await leader.simple(dropStandbyBaseSql(action.node));
   await dropSlotHard(leader, slotName(action.node));
   await ensureSlot(leader, slotName(action.node));
 
@@ -45,6 +45,20 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
     await session.simple(createSubscriptionSql(request));
   });
   return { tables: action.tables.length };
+}
+
+/**
+ * Every subscription of the node stopped and without its slot, before that slot is made anew: one that was enabled
+ * again by a later run, or by hand, would go on from the new slot and lose what lies between.
+ */
+export async function stopFollowing(context: RunnerContext, node: ReachableNode): Promise<void> {
+  const session = await context.fleet.session(node.name);
+  for (const { name, enabled } of ownSubscriptions(node)) {
+    if (enabled) await quiesce(context, { kind: 'quiesce', node: node.name, subscription: name });
+    await session.transaction(async () => {
+      for (const sql of tombstoneSql(name)) await session.simple(sql);
+    });
+  }
 }
 
 /** Lifts the fence for `body` alone: inside a transaction, so nobody else ever sees it lifted. */
@@ -68,16 +82,11 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
   const node = await look(context, action.node);
   if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
   const leader = await context.fleet.session(action.leader);
-  await dropSlotHard(leader, slotName(action.node));
-  const exported = await exportSnapshot(context, action.leader, slotName(action.node));
-  const reader = await context.fleet.fresh(action.leader);
+  const snapshot = await slotWithSnapshot(context, action.leader, action.node, 1);
+  const [reader] = snapshot.sessions;
   const session = await context.fleet.session(action.node);
   try {
-    await reader.simple(`set statement_timeout = 0`);
-    await reader.simple(
-      `begin isolation level repeatable read read only; set transaction snapshot ${literal(exported.snapshot)}`,
-    );
-    await exported.close();
+    if (reader === undefined) throw new RangeError('no session');
     const results = await tablesEqual(reader, session, action.tables);
     const different = results.filter((result) => !result.equal);
     if (different.length > 0) throw notEqual(action, different);
@@ -108,7 +117,7 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
     await dropSlotHard(leader, slotName(action.node)).catch(() => undefined);
     throw error;
   } finally {
-    await Promise.all([exported.close(), reader.close()]);
+    await snapshot.close();
   }
 }
 
@@ -124,42 +133,3 @@ const notEqual = (action: AttachEqual, different: readonly TableEquality[]): Rep
       details: { tables: different.map(({ table, reason }) => ({ ...table, reason })) },
     },
   );
-
-interface ExportedSnapshot {
-  readonly snapshot: string;
-  close(): Promise<void>;
-}
-
-/** A replication connection speaks the simple protocol only; the snapshot lives while it stays idle. */
-async function exportSnapshot(
-  context: RunnerContext,
-  leader: string,
-  slot: string,
-): Promise<ExportedSnapshot> {
-  const { default: pg } = await import('pg');
-  const client = new pg.Client({
-    ...connectionOf(context.fleet.node(leader).url),
-    application_name: 'repctl',
-    connectionTimeoutMillis: context.fleet.config.connectTimeoutMs,
-    ...({ replication: 'database' } as object),
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
-    const result = await client.query<{ snapshot_name: string }>(
-      `CREATE_REPLICATION_SLOT ${ident(slot)} LOGICAL pgoutput (SNAPSHOT 'export')`,
-    );
-    const close = () => client.end().catch(() => undefined);
-    return { snapshot: result.rows[0]?.snapshot_name ?? '', close };
-  } catch (error) {
-    await client.end().catch(() => undefined);
-    throw new RepctlError(
-      'snapshot-failed',
-      `${leader}: no slot with a snapshot could be made: ${messageOf(error)}`,
-      {
-        exit: EXIT.incomplete,
-        cause: error,
-      },
-    );
-  }
-}

@@ -4,6 +4,7 @@ import type { Action } from '../actions.js';
 import type { RunnerContext } from './context.js';
 import { attachEqual, recopy } from './copy.js';
 import { attach, dropTombstone, promote } from './leadership.js';
+import { reconcile } from './reconcile.js';
 import { found, prepare, publish } from './setup.js';
 import { awaitCopy, quiesce, resume, standby, subscribe, verify } from './stream.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
@@ -16,6 +17,7 @@ export const runnersFor = (context: RunnerContext): Runners<Action> => ({
   found: (action) => found(context, action),
   subscribe: (action) => subscribe(context, action),
   'attach-equal': (action) => attachEqual(context, action),
+  reconcile: (action, run) => reconcile(context, action, run),
   'await-copy': (action, run) => awaitCopy(context, action, run),
   verify: (action, run) => verify(context, action, run),
   standby: (action) => standby(context, action),

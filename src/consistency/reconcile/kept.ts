@@ -1,0 +1,85 @@
+/** What is overwritten is kept: one JSON line per row, on disk before the transaction that replaces it commits. */
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import path from 'node:path';
+import { EXIT, RepctlError, messageOf } from '../../errors.js';
+import { ident, literal } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { fromTable } from '../digest.js';
+import type { Stage } from './stage.js';
+
+export interface KeptRows {
+  readonly file: string;
+  /** Writes the rows that {@link writeStage} replaced. */
+  add(node: Session, stage: Stage): Promise<number>;
+  /** fsync of the file and its directory; a file without rows is not made at all. Returns what is on disk. */
+  finish(): Promise<{ readonly file: string; readonly rows: number } | undefined>;
+  close(): Promise<void>;
+}
+
+const BATCH = 2_000;
+
+/** `file` must not exist. Throws `kept-unwritable` (exit 6). */
+export function keepRows(file: string): KeptRows {
+  const state: { handle?: FileHandle; rows: number } = { rows: 0 };
+  const writing = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof RepctlError) throw error;
+      throw new RepctlError('kept-unwritable', `${file} cannot be written: ${messageOf(error)}`, {
+        exit: EXIT.refused,
+        hint: 'Make room or give write permission, or set XDG_STATE_HOME to another place. The node is as before.',
+        details: { file },
+        cause: error,
+      });
+    }
+  };
+  return {
+    file,
+    async add(node, stage) {
+      const before = state.rows;
+      await node.simple(`declare repctl_old no scroll cursor for ${linesSql(stage)}`);
+      for (;;) {
+        const lines = await node.simple<{ line: string }>(`fetch ${String(BATCH)} from repctl_old`);
+        if (lines.length > 0)
+          await writing(async () => {
+            if (state.handle === undefined) {
+              await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+              state.handle = await open(file, 'wx', 0o600);
+            }
+            await state.handle.write(lines.map(({ line }) => `${line}\n`).join(''));
+          });
+        state.rows += lines.length;
+        if (lines.length < BATCH) break;
+      }
+      await node.simple('close repctl_old');
+      return state.rows - before;
+    },
+    async finish() {
+      const { handle } = state;
+      if (handle === undefined) return undefined;
+      await writing(async () => {
+        await handle.sync();
+        const directory = await open(path.dirname(file), 'r');
+        await directory.sync().finally(() => directory.close());
+      });
+      return { file, rows: state.rows };
+    },
+    async close() {
+      await state.handle?.close().catch(() => undefined);
+      delete state.handle;
+    },
+  };
+}
+
+/** As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. */
+function linesSql({ table, old }: Stage): string {
+  const { plan, node } = table;
+  const match = plan.key.map(({ name }) => `t.${ident(name)} = o.${ident(name)}`).join(' and ');
+  const there = match === '' ? 'false' : `exists (select ${fromTable(node.shape)} where ${match})`;
+  const text = (value: string) => `${literal(value)}::text`;
+  return (
+    `select json_build_object('schema', ${text(node.shape.schema)}, 'table', ${text(node.shape.name)}, ` +
+    `'operation', case when ${there} then 'update' else 'delete' end, 'row', row_to_json(o))::text as line from ${old} o`
+  );
+}

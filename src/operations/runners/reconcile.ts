@@ -1,0 +1,176 @@
+/** The runner that makes a node equal to a snapshot of the leader and lets it follow from there. */
+import path from 'node:path';
+import type { Fleet } from '../../cluster/fleet.js';
+import type { ReachableNode, TableName } from '../../cluster/model.js';
+import { isOwnSlot, slotName } from '../../cluster/names.js';
+import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
+import { type TableReconciled, reconcileTables } from '../../consistency/reconcile/index.js';
+import { type KeptRows, keepRows } from '../../consistency/reconcile/kept.js';
+import { describeTable } from '../../consistency/reconcile/table.js';
+import type { RunContext, StepResult } from '../../plan/execute.js';
+import { ident, qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { PUBLISHED_METADATA } from '../../replication/metadata.js';
+import { createSubscriptionSql } from '../../replication/subscriptions.js';
+import type { Reconcile } from '../actions.js';
+import { isAttached, ownSubscriptions } from '../facts.js';
+import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { stopFollowing } from './copy.js';
+import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
+import { dropSlotHard } from './teardown.js';
+
+/** Blocks compared at once, as `check` has it. */
+const LANES = 2;
+
+/**
+ * One transaction on the node: lock, compare, write, subscribe. Killed before its commit the node holds what it held
+ * (and follows nobody); run again, it compares anew with a new slot. Slots of the node go first: whoever follows
+ * it, or would after a promotion, must not receive rows that are set right as if they were new writes.
+ */
+export async function reconcile(
+  context: RunnerContext,
+  action: Reconcile,
+  run: RunContext,
+): Promise<StepResult> {
+  const { fleet } = context;
+  const node = await look(context, action.node);
+  if (isAttached(node, action.epoch) && (await hasSlotThere(context, action))) return undefined;
+  const tables: readonly TableName[] = [...action.tables, ...PUBLISHED_METADATA];
+  // Refused before anything is touched, when a table cannot take the leader's rows.
+  await compareDefinitions(context, action, tables);
+
+  await stopFollowing(context, node);
+  const session = await fleet.session(action.node);
+  for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
+
+  const opened: Session[] = [];
+  const kept = context.stateDir === undefined ? undefined : keepRows(keptFile(context.stateDir, fleet, action));
+  let snapshot: SlotSnapshot | undefined;
+  try {
+    const open = async () => {
+      const one = await fleet.fresh(action.node);
+      opened.push(one);
+      await one.simple('set statement_timeout = 0');
+      await pinForDigests(one);
+      return one;
+    };
+    const writer = await open();
+    const readers = await Promise.all(Array.from({ length: LANES }, open));
+    snapshot = await slotWithSnapshot(context, action.leader, action.node, LANES);
+    await Promise.all(snapshot.sessions.map(pinForDigests));
+    const sessions = { leaders: snapshot.sessions, readers, writer };
+    const results = await writer.transaction(() =>
+      inTransaction(context, { action, node, tables, kept, run }, sessions),
+    );
+    return summary(results, kept, await kept?.finish());
+  } finally {
+    await Promise.all([kept?.close(), snapshot?.close(), ...opened.map((one) => one.close())]);
+  }
+}
+
+interface Work {
+  readonly action: Reconcile;
+  readonly node: ReachableNode;
+  readonly tables: readonly TableName[];
+  readonly kept: KeptRows | undefined;
+  readonly run: RunContext;
+}
+
+interface Sessions {
+  readonly leaders: readonly Session[];
+  readonly readers: readonly Session[];
+  readonly writer: Session;
+}
+
+async function inTransaction(
+  context: RunnerContext,
+  { action, node, tables, kept, run }: Work,
+  sessions: Sessions,
+): Promise<TableReconciled[]> {
+  const { fleet } = context;
+  const { writer } = sessions;
+  // Replicas of this node, if any, are gone: nobody would confirm its commit.
+  await writer.simple(`set local synchronous_commit = local; set local lock_timeout = '10s'`);
+  // The fence keeps clients out; this also keeps out whoever is past it. Readers pass.
+  await writer.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
+  const total = await estimatedRows(sessions.leaders[0], tables);
+  let read = 0;
+  let written = 0;
+  const results = await reconcileTables(sessions, tables, {
+    flavour: await commonFlavour([...sessions.leaders.slice(0, 1), ...sessions.readers.slice(0, 1)]),
+    knock: (name) => knock(fleet, name),
+    kept,
+    onRead(rows) {
+      read += rows;
+      run.report({ done: read, total: Math.max(total, read), unit: 'rows compared' });
+    },
+    onWritten(rows) {
+      written += rows;
+      run.report({ done: written, unit: 'rows written' });
+    },
+  });
+  await kept?.finish();
+  for (const { name } of ownSubscriptions(node)) await writer.simple(`drop subscription if exists ${ident(name)}`);
+  await writer.simple('delete from repctl.standby');
+  await writer.simple(
+    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false)),
+  );
+  return results;
+}
+
+async function hasSlotThere(context: RunnerContext, action: Reconcile): Promise<boolean> {
+  const leader = await look(context, action.leader);
+  return leader.slots.some(
+    (slot) => slot.name === slotName(action.node) && slot.walStatus !== 'lost' && slot.invalidReason === null,
+  );
+}
+
+async function compareDefinitions(
+  context: RunnerContext,
+  action: Reconcile,
+  tables: readonly TableName[],
+): Promise<void> {
+  const leader = await context.fleet.session(action.leader);
+  const node = await context.fleet.session(action.node);
+  for (const table of tables) await describeTable(leader, node, table, 'hash');
+}
+
+async function knock(fleet: Fleet, name: string): Promise<void> {
+  await (await fleet.fresh(name)).close();
+}
+
+async function estimatedRows(
+  leader: Session | undefined,
+  tables: readonly TableName[],
+): Promise<number> {
+  const rows = await leader?.query<{ rows: number }>(
+    `select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8 as rows from unnest($1::text[]) t(name)
+       cross join lateral pg_partition_tree(t.name::regclass) p join pg_class c on c.oid = p.relid and p.isleaf`,
+    [tables.map(qualified)],
+  );
+  return rows?.[0]?.rows ?? 0;
+}
+
+const keptFile = (stateDir: string, fleet: Fleet, { node }: Reconcile): string =>
+  path.join(
+    stateDir,
+    'overwritten',
+    `${encodeURIComponent(fleet.config.cluster)}-${encodeURIComponent(node)}-${new Date().toISOString().replaceAll(':', '')}.jsonl`,
+  );
+
+function summary(
+  results: readonly TableReconciled[],
+  kept: KeptRows | undefined,
+  onDisk: { readonly file: string; readonly rows: number } | undefined,
+): Readonly<Record<string, unknown>> {
+  const sum = (of: (result: TableReconciled) => number) => results.reduce((all, one) => all + of(one), 0);
+  return {
+    tables: results.length,
+    rowsCompared: sum((one) => one.rows),
+    inserted: sum((one) => one.inserted),
+    updated: sum((one) => one.updated),
+    deleted: sum((one) => one.deleted),
+    rowsCopied: 0,
+    ...(kept === undefined ? {} : { overwritten: onDisk?.file ?? null }),
+  };
+}
