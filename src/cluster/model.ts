@@ -135,6 +135,8 @@ export interface PublishedTable extends TableName {
   /** d, i, f, n as pg_class.relreplident. */
   readonly replicaIdentity: string;
   readonly hasPrimaryKey: boolean;
+  /** As the server estimates, partitions counted in; undefined before it ever counted. */
+  readonly estimatedRows?: number;
   readonly columns: readonly { readonly name: string; readonly type: string; readonly notNull: boolean }[];
 }
 

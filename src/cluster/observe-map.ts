@@ -94,6 +94,7 @@ export interface RawState {
   readonly tables: readonly (TableName & {
     readonly replica_identity: string;
     readonly has_primary_key: boolean;
+    readonly estimated_rows: number | null;
     readonly fence: FenceState;
     readonly columns: PublishedTable['columns'];
   })[];
@@ -163,6 +164,7 @@ export function toNode(
       fence: it.fence,
       replicaIdentity: it.replica_identity,
       hasPrimaryKey: it.has_primary_key,
+      ...(it.estimated_rows === null ? {} : { estimatedRows: it.estimated_rows }),
       columns: it.columns,
     })),
     subscriptions: raw.subscriptions.map(toSubscription),

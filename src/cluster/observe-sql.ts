@@ -133,6 +133,11 @@ const publications = rows(`
 const tables = rows(`
   select n.nspname as schema, c.relname as name, c.relreplident as replica_identity,
          exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary) as has_primary_key,
+         (select nullif(sum(greatest(k.reltuples, 0)), 0)::float8
+            from (with recursive tree(relid) as (
+                    select c.oid union
+                    select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.relid)
+                  select relid from tree) m join pg_class k on k.oid = m.relid and k.relkind = 'r') as estimated_rows,
          (select case when bool_or(g.tgenabled is null) then 'missing'
                       when bool_and(g.tgenabled in ('O', 'A')) then 'enabled' else 'disabled' end
             from (with recursive tree(relid) as (

@@ -23,16 +23,21 @@ import {
   subscriptionOf,
   unknownNode,
 } from './facts.js';
+import { isPublished, nodeObstacles } from './create.js';
 import { finishSteps } from './finish.js';
 import { whyNotMappable } from './mappable.js';
-import { stepFor } from './steps.js';
+import { countTables, stepFor } from './steps.js';
 
 export interface RewireRequest {
   readonly node: string;
   /** Empty the node and copy everything again, if nothing cheaper is safe. */
   readonly recopy: boolean;
+  /** Compare every row, even where the stream alone would bring the node on. */
+  readonly reconcile?: boolean;
   /** A former leader's transactions that nobody else has may be thrown away. */
   readonly acceptDataLoss: boolean;
+  /** What makes the node or its tables unfit, see unfit(). */
+  readonly unfit?: readonly Finding[];
 }
 
 const OPERATION = 'rewire';
@@ -72,30 +77,27 @@ export function planRewire(
       steps: [...steps, ...finish(fresh)],
     });
 
-  const attached = isAttached(node, epoch.epoch);
-  if (attached && !isCopied(subscriptionOf(node, epoch.epoch)))
+  const anew = request.recopy || request.reconcile === true;
+  const present = subscriptionOf(node, epoch.epoch);
+  // One that is enabled, but whose slot the leader has not (any more), will never get anything.
+  const attached = isAttached(node, epoch.epoch) && present !== undefined && hasItsSlot(present, leader);
+  if (attached && !isCopied(present))
     return make('method: the initial copy goes on', [awaitCopy(node, leader, epoch)]);
-  if (attached && (!request.recopy || !hasStandbySlots(node, siblings, epoch.epoch)))
+  if (attached && (!anew || !hasStandbySlots(node, siblings, epoch.epoch)))
     return make(
       finish([]).length === 0
         ? `${node.name} follows ${leader.name} already`
         : 'method: attached already; what is left',
       [],
     );
-
-  const stopped = subscriptionOf(node, epoch.epoch);
-  if (stopped?.enabled === false && hasItsSlot(stopped, leader) && !request.recopy)
+  if (present?.enabled === false && hasItsSlot(present, leader) && !anew)
     return make('method: its subscription is disabled; it goes on exactly where it stopped', [
-      stepFor({ kind: 'resume', node: node.name, subscription: stopped.name }),
-      ...(isCopied(stopped) ? [] : [awaitCopy(node, leader, epoch)]),
+      stepFor({ kind: 'resume', node: node.name, subscription: present.name }),
+      ...(isCopied(present) ? [] : [awaitCopy(node, leader, epoch)]),
     ]);
 
-  const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
-  const why =
-    from?.epoch === epochOf(node)
-      ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
-      : `${node.name} has reached epoch ${String(epochOf(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
-  if (why === undefined && !request.recopy) {
+  const why = whyNotMapped(node, leader, epoch);
+  if (why === undefined && !anew) {
     const subscription = subscriptionOf(node, epoch.epoch - 1);
     return make(`method: mapped; no row is copied, the cost grows with what ${node.name} missed`, [
       ...(subscription?.enabled
@@ -104,30 +106,66 @@ export function planRewire(
       stepFor({ kind: 'attach', node: node.name, leader: leader.name, epoch: epoch.epoch }),
     ]);
   }
-  if (!request.recopy) return refused(OPERATION, [notMappable(facts, node, why ?? '')]);
   if (mayHoldStranded(facts, node) && !request.acceptDataLoss)
-    return refused(OPERATION, [wouldDiscard(node)]);
+    return refused(OPERATION, [
+      request.recopy ? wouldDiscard(node) : rejoinNeeded(node, why ?? 'rows are to be compared'),
+    ]);
+  const unfit = request.unfit ?? [];
+  if (unfit.length > 0) return refused(OPERATION, unfit);
+
   const tables = leader.tables
     .filter((table) => table.schema !== SCHEMA)
     .map(({ schema, name }): TableName => ({ schema, name }));
+  const about = { node: node.name, leader: leader.name, epoch: epoch.epoch, tables };
+  const begin = [
+    ...(attached
+      ? [
+          stepFor({
+            kind: 'unsubscribe',
+            node: node.name,
+            subscriptions: node.subscriptions.filter((one) => one.own).map((one) => one.name),
+          }),
+        ]
+      : []),
+    ...(node.identity === null ? [stepFor({ kind: 'prepare', node: node.name, products: false })] : []),
+    ...(isPublished(node, tables, false)
+      ? []
+      : [stepFor({ kind: 'publish', node: node.name, tables, leads: false })]),
+  ];
+  const because = why === undefined ? ', because it was asked for' : `; mapped is not possible: ${why}`;
+  if (request.recopy)
+    return make(
+      `method: recopy${because}; every row of ${countTables(tables)} is copied`,
+      [...begin, stepFor({ kind: 'recopy', ...about }), awaitCopy(node, leader, epoch)],
+      [node.name],
+    );
   return make(
-    `method: recopy, because it was asked for${why === undefined ? '' : ` (mapped is not possible: ${why})`}; every row of ${String(tables.length)} tables is copied`,
-    [
-      ...(attached
-        ? [
-            stepFor({
-              kind: 'unsubscribe',
-              node: node.name,
-              subscriptions: node.subscriptions.filter((one) => one.own).map((one) => one.name),
-            }),
-          ]
-        : []),
-      stepFor({ kind: 'recopy', node: node.name, leader: leader.name, epoch: epoch.epoch, tables }),
-      awaitCopy(node, leader, epoch),
-    ],
+    `method: reconcile${because}; cost: one digest scan of ${rowsOf(leader)} on both nodes, and the rows that differ: those of ${node.name} are overwritten, what they were is kept in a file`,
+    [...begin, stepFor({ kind: 'reconcile', ...about })],
     [node.name],
   );
 }
+
+/** Undefined where mapping is possible. */
+function whyNotMapped(node: ReachableNode, leader: ReachableNode, epoch: Epoch): string | undefined {
+  if (node.identity === null) return `${node.name} was never part of the cluster`;
+  const present = subscriptionOf(node, epoch.epoch);
+  if (present !== undefined)
+    return present.slotName === null
+      ? `${node.name} has stopped following ${leader.name} without its slot`
+      : `slot ${present.slotName} on ${leader.name} is ${leader.slots.some((slot) => slot.name === present.slotName) ? 'invalidated' : 'gone'}`;
+  if (epochOf(node) === epoch.epoch)
+    return `${node.name} has no subscription of epoch ${String(epoch.epoch)} any more`;
+  const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
+  return from?.epoch === epochOf(node)
+    ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
+    : `${node.name} has reached epoch ${String(epochOf(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
+}
+
+const rowsOf = (leader: ReachableNode): string => {
+  const rows = leader.tables.reduce((sum, table) => sum + Math.max(0, table.estimatedRows ?? 0), 0);
+  return `about ${Math.round(rows).toLocaleString('en-US')} rows`;
+};
 
 const hasItsSlot = (subscription: SubscriptionInfo, leader: ReachableNode): boolean =>
   leader.slots.some(
@@ -174,27 +212,16 @@ function obstacles(facts: Facts, request: RewireRequest, node: ReachableNode | u
     return [
       error('is-leader', `${node.name} is the leader: there is nobody to attach it to.`, 'repctl status'),
     ];
-  if (node.identity !== null && node.identity !== node.name)
-    return [
-      error(
-        'identity-mismatch',
-        `The database behind ${request.node} says that it is ${node.identity}.`,
-        'Check the URLs in the configuration.',
-      ),
-    ];
-  return [];
+  return nodeObstacles(facts, node).filter((finding) => finding.code !== 'node-detached');
 }
 
-function notMappable(facts: Facts, node: ReachableNode, why: string): Finding {
-  const stranded = mayHoldStranded(facts, node);
-  return {
-    code: stranded ? 'rejoin-needed' : 'not-mappable',
-    severity: 'error',
-    node: node.name,
-    message: `${node.name} cannot be attached without copying: ${why}.`,
-    fix: `repctl rewire ${node.name} --recopy${stranded ? ' --accept-data-loss' : ''}`,
-  };
-}
+const rejoinNeeded = (node: ReachableNode, why: string): Finding => ({
+  code: 'rejoin-needed',
+  severity: 'error',
+  node: node.name,
+  message: `${node.name} led the cluster and may hold acknowledged writes that nobody else has: ${why}.`,
+  fix: `repctl rejoin ${node.name} saves them first; repctl rewire ${node.name} --accept-data-loss does not.`,
+});
 
 const wouldDiscard = (node: ReachableNode): Finding => ({
   code: 'data-loss',

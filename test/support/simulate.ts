@@ -139,6 +139,24 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         ...node,
         epochs: [epochRow(1, action.leader, null, 'create')],
       }));
+    case 'reconcile': {
+      const leader = nodeIn(snapshot, action.leader);
+      const made = change(snapshot, action.leader, (node) => ({
+        ...withSlots(node, [slotName(action.node)]),
+        standbyBases: node.standbyBases.filter((base) => base.sibling !== action.node),
+      }));
+      return change(made, action.node, (node) => ({
+        ...node,
+        slots: node.slots.filter((one) => !isOwnSlot(one.name)),
+        standbyBases: [],
+        epochs: leader.epochs,
+        events: leader.events,
+        subscriptions: [
+          ...node.subscriptions.filter((one) => !isOwn(one)),
+          subscription(node.name, action.epoch, leader.tables, 'r'),
+        ],
+      }));
+    }
     case 'subscribe':
     case 'attach-equal': {
       const leader = nodeIn(snapshot, action.leader);

@@ -90,9 +90,7 @@ export async function withClearWay<T>(
     await session.simple(`alter table ${qualified(key)} drop constraint ${ident(key.constraint)}`);
   // Deferred uniqueness would leave events behind, with which a table cannot be altered.
   await session.simple(
-    clearing === 'replica'
-      ? 'set local session_replication_role = replica'
-      : 'set constraints all immediate',
+    clearing === 'replica' ? 'set local session_replication_role = replica' : 'set constraints all immediate',
   );
 
   const value = await body();

@@ -44,7 +44,8 @@ export async function reconcile(
   for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
 
   const opened: Session[] = [];
-  const kept = context.stateDir === undefined ? undefined : keepRows(keptFile(context.stateDir, fleet, action));
+  const kept =
+    context.stateDir === undefined ? undefined : keepRows(keptFile(context.stateDir, fleet, action));
   let snapshot: SlotSnapshot | undefined;
   try {
     const open = async () => {
@@ -110,7 +111,8 @@ async function inTransaction(
     },
   });
   await kept?.finish();
-  for (const { name } of ownSubscriptions(node)) await writer.simple(`drop subscription if exists ${ident(name)}`);
+  for (const { name } of ownSubscriptions(node))
+    await writer.simple(`drop subscription if exists ${ident(name)}`);
   await writer.simple('delete from repctl.standby');
   await writer.simple(
     createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false)),
@@ -139,10 +141,7 @@ async function knock(fleet: Fleet, name: string): Promise<void> {
   await (await fleet.fresh(name)).close();
 }
 
-async function estimatedRows(
-  leader: Session | undefined,
-  tables: readonly TableName[],
-): Promise<number> {
+async function estimatedRows(leader: Session | undefined, tables: readonly TableName[]): Promise<number> {
   const rows = await leader?.query<{ rows: number }>(
     `select coalesce(sum(greatest(c.reltuples, 0)), 0)::float8 as rows from unnest($1::text[]) t(name)
        cross join lateral pg_partition_tree(t.name::regclass) p join pg_class c on c.oid = p.relid and p.isleaf`,

@@ -158,7 +158,7 @@ describe('plans can be resumed after any prefix', () => {
     const planner = untilAttached((snapshot) =>
       planRewire(snapshot, config, { node: 'n1', recopy: true, acceptDataLoss: true }),
     );
-    expect(resumable(back, planner)).toBe(5);
+    expect(resumable(back, planner)).toBe(6);
     const end = complete(back, planner);
     for (const node of end.nodes)
       if (node.reachable) expect(node.subscriptions.filter((one) => one.slotName === null)).toEqual([]);

@@ -1,0 +1,146 @@
+/**
+ * Rewire by reconcile, on servers of all majors: as a superuser (15) and as the everyday role (16 to 18), while the
+ * leader takes writes to every table. Judged from outside: digests, catalogs, what triggers left behind.
+ */
+import { readFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
+import type { TableName } from '../../../src/cluster/model.js';
+import { observe } from '../../../src/cluster/observe.js';
+import type { ClusterConfig } from '../../../src/config/schema.js';
+import { factsOf } from '../../../src/operations/facts.js';
+import { planFailover } from '../../../src/operations/failover.js';
+import { type RewireRequest, planRewire } from '../../../src/operations/rewire.js';
+import { type Planner, makePlan, runOperation } from '../../../src/operations/run.js';
+import { noJournal } from '../../../src/plan/journal.js';
+import type { Session } from '../../../src/postgres/session.js';
+import { killNode, startNode, stopNode } from '../../../src/sandbox/sandbox.js';
+import { createCluster } from '../../support/cluster.js';
+import { expectEqual } from '../../support/equality.js';
+import { type Servers, startServers } from '../../support/servers.js';
+import {
+  FILL_SQL,
+  MESS_SQL,
+  PUBLICATION_SQL,
+  TABLES,
+  TABLES_SQL,
+  TRIGGERS_SQL,
+  writeForever,
+} from './reconcile-tables.js';
+
+const ALL: readonly TableName[] = [
+  ...TABLES,
+  ...['epoch', 'event', 'request'].map((name) => ({ schema: 'repctl', name })),
+];
+
+/** Everything about the tables that must be as before: triggers with their state, constraints, identity. */
+const CATALOG_SQL = `
+select (select json_agg(x order by x) from (select format('%s %s %s', tgrelid::regclass, tgname, tgenabled) as x
+          from pg_trigger where not tgisinternal) t) as triggers,
+       (select json_agg(x order by x) from (select format('%s %s %s %s %s', conrelid::regclass, conname, contype, convalidated, pg_get_constraintdef(oid)) as x
+          from pg_constraint where contype <> 'n' and connamespace::regnamespace::text in ('public', '"Od d"')) c) as constraints,
+       (select count(*)::int from pg_trigger where tgisinternal and tgenabled <> 'O') as disabled`;
+
+describe('rewire by reconcile', () => {
+  let servers: Servers;
+  let fleet: Fleet;
+  let config: ClusterConfig;
+  let state: string;
+
+  beforeAll(async () => {
+    state = await mkdtemp(path.join(tmpdir(), 'repctl-state-'));
+    servers = await startServers({ nodes: 5, pg: ['18', '15', '16', '17', '18'] });
+    const all = { ...servers.config, tables: ['public.*', '"Od d".*'] };
+    for (const { name } of all.nodes) {
+      const session = await openFleet(all).session(name);
+      await session.simple(TABLES_SQL);
+      await session.close();
+    }
+    config = { ...all, nodes: all.nodes.slice(0, 4) };
+    fleet = openFleet(config);
+    await (await fleet.session('n1')).simple(FILL_SQL);
+    await createCluster(fleet, { products: false });
+    await (await servers.superuser('n1')).simple(PUBLICATION_SQL);
+    for (const name of ['n2', 'n3', 'n4']) await (await fleet.session(name)).simple(TRIGGERS_SQL);
+  });
+  afterAll(async () => {
+    await fleet.close();
+    await servers.down();
+    await rm(state, { recursive: true, force: true });
+  });
+
+  const rewire =
+    (request: Partial<RewireRequest> & { readonly node: string }): Planner =>
+    (snapshot) =>
+      planRewire(snapshot, config, { recopy: false, acceptDataLoss: false, ...request });
+  const run = (planner: Planner) => runOperation(planner, { fleet, journal: noJournal, stateDir: state });
+
+  /** Runs `body` while every table of the leader is written to; rethrows what the writer ran into. */
+  const underWrites = async <T>(leader: string, body: () => Promise<T>): Promise<T> => {
+    const session = await fleet.fresh(leader);
+    const stop = new AbortController();
+    const writing = writeForever(session, stop.signal);
+    try {
+      return await body();
+    } finally {
+      stop.abort();
+      expect(await writing).toBeGreaterThan(0);
+      await session.close();
+    }
+  };
+  const catalog = async (session: Session) => (await session.simple(CATALOG_SQL))[0];
+
+  it.each(['n2', 'n3', 'n4'])('%s: slot gone, every kind of difference', async (name) => {
+    const node = await fleet.session(name);
+    const admin = await servers.superuser(name);
+    await node.simple(`alter subscription repctl_${name}_e1 disable`);
+    await expect
+      .poll(
+        async () =>
+          (
+            await (
+              await fleet.session('n1')
+            ).query(`select from pg_replication_slots where slot_name = 'repctl_${name}' and active`)
+          ).length,
+      )
+      .toBe(0);
+    await (await fleet.session('n1')).query(`select pg_drop_replication_slot('repctl_${name}')`);
+    await admin.simple(`set session_replication_role = replica; ${MESS_SQL}; reset session_replication_role`);
+    const before = await catalog(admin);
+
+    const steps = await underWrites('n1', async () => {
+      const planner = rewire({ node: name });
+      expect((await makePlan(fleet, planner)).notes[0]).toMatch(
+        /^method: reconcile; .* slot repctl_\w+ on n1 is gone/,
+      );
+      return run(planner);
+    });
+    const result = steps.find((step) => step.id === `reconcile:${name}`)?.result;
+    expect(result).toMatchObject({ rowsCopied: 0 });
+    await expectEqual(fleet, 'n1', [name], ALL);
+    expect(await catalog(admin)).toEqual(before);
+    expect(
+      await admin.query('select * from fired where what like $1 or what like $2', ['team%', '%DELETE']),
+    ).toEqual([]);
+    await expect(node.simple(`update swap set code = 'x'`)).rejects.toMatchObject({ code: 'node-fenced' });
+    // What the leader does not send is the node's own, and stays.
+    expect(await admin.query(`select id, secret from listed where secret like 'own%' order by id`)).toEqual([
+      { id: 1, secret: 'own 1' },
+      { id: 2, secret: 'own 2' },
+    ]);
+    const kept = (await readFile(String(result?.['overwritten']), 'utf8')).trim().split('\n');
+    const rows = kept.map(
+      (line) => JSON.parse(line) as { table: string; operation: string; row: Record<string, unknown> },
+    );
+    expect(rows).toContainEqual({
+      schema: 'Od d',
+      table: 'Ta"ble',
+      operation: 'delete',
+      row: { 'K ey': 'only here', 'va"l': `it's \\ "mine"` },
+    });
+    expect(rows.filter((row) => row.table === 'swap').map((row) => row.operation)).toContain('update');
+    expect((await makePlan(fleet, rewire({ node: name }))).steps).toEqual([]);
+  });
+});
