@@ -61,7 +61,13 @@ export interface GenerateOptions {
   readonly commands: ReadonlySet<string>;
   /** Big transactions of 64 MB and more take seconds; default as the seed says. */
   readonly big?: boolean;
+  /** Rounds of these kinds alone; default any. */
+  readonly rounds?: readonly Round[];
+  /** Whether repctl is killed on its way; default as the seed says. */
+  readonly kills?: boolean;
 }
+
+export type Round = 'switchover' | 'crash' | 'partition' | 'rewire' | 'recopy' | 'restart' | 'two' | 'late';
 
 export function generate(seed: number, options: GenerateOptions): History {
   const random = randomOf(seed);
@@ -71,8 +77,7 @@ export function generate(seed: number, options: GenerateOptions): History {
   const rounds = Number(random.weighted({ '1': 45, '2': 40, '3': 15 }));
   const events: Event[] = [{ do: 'wait', ms: random.int(20, 120) }];
   if (options.big ?? random.chance(0.03)) events.push(...bigTransaction(random));
-  for (let round = 0; round < rounds; round += 1)
-    events.push(...roundOf(random, nodes.length, options.commands));
+  for (let round = 0; round < rounds; round += 1) events.push(...roundOf(random, nodes.length, options));
   return {
     seed,
     nodes,
@@ -80,8 +85,14 @@ export function generate(seed: number, options: GenerateOptions): History {
     writers: random.int(1, 3),
     pauseMs: random.pick([4, 12, 40]),
     inside: random.chance(0.5),
-    events,
+    events: options.kills === false ? events.map(withoutKill) : events,
   };
+}
+
+function withoutKill(event: Event): Event {
+  if (event.do !== 'run') return event;
+  const { kill, ...rest } = event;
+  return kill === undefined ? event : rest;
 }
 
 const wait = (random: Random, min = 10, max = 150): Event => ({ do: 'wait', ms: random.int(min, max) });
@@ -162,9 +173,9 @@ function trouble(random: Random): Event[] {
   }
 }
 
-function roundOf(random: Random, count: number, commands: ReadonlySet<string>): Event[] {
+function roundOf(random: Random, count: number, { commands, rounds }: GenerateOptions): Event[] {
   const able = (...names: string[]): boolean => names.every((name) => commands.has(name));
-  const kind = random.weighted({
+  const weights: Readonly<Record<Round, number>> = {
     switchover: able('switchover') ? 35 : 0,
     crash: 30,
     partition: 12,
@@ -173,7 +184,12 @@ function roundOf(random: Random, count: number, commands: ReadonlySet<string>): 
     restart: 5,
     two: able('switchover') ? 6 : 2,
     late: 12,
-  });
+  };
+  const kind = random.weighted(
+    rounds === undefined
+      ? weights
+      : (Object.fromEntries(rounds.map((round) => [round, weights[round]])) as typeof weights),
+  );
   const before = trouble(random);
   const minority = count === 3 ? ['--accept-minority'] : [];
   switch (kind) {
@@ -187,12 +203,9 @@ function roundOf(random: Random, count: number, commands: ReadonlySet<string>): 
       return [
         ...before,
         { do: 'crash', who: 'leader' },
-        command(
-          random,
-          random.chance(0.2) ? 'promote' : 'failover',
-          minority,
-          random.chance(0.2) ? replica(random) : undefined,
-        ),
+        random.chance(0.2)
+          ? command(random, 'promote', minority, replica(random))
+          : command(random, 'failover', minority, random.chance(0.2) ? replica(random) : undefined),
         wait(random),
         ...back(random, commands),
       ];

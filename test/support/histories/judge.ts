@@ -106,12 +106,13 @@ const number = (lsn: string): bigint => {
   return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
 };
 
-/** A commit that was answered without being flushed is lost when its server is killed soon after. */
+/** A commit that was answered without being flushed is lost when its server is killed soon after, by the clocks of a busy machine. */
 const UNFLUSHED_MS = 2000;
 
+/** Such a commit; its loss is the server's setting, and nobody can announce it. */
 const unflushed = (world: World, { node = '', at = 0 }: Transaction): boolean =>
   world.history.synchronousCommit.get(node) === 'off' &&
-  world.crashes.some((crash) => crash.node === node && crash.at >= at - 50 && crash.at - at < UNFLUSHED_MS);
+  world.crashes.some((crash) => crash.node === node && crash.at >= at - 1000 && crash.at - at < UNFLUSHED_MS);
 
 function judgeLosses(
   world: World,

@@ -1,0 +1,23 @@
+/** The short form of test/long/histories.long.test.ts: a few seeds that between them do most of what there is. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { playSeed } from '../../support/histories/history.js';
+import { type Program, buildProgram } from '../../support/histories/program.js';
+import { type Stage, startStage } from '../../support/histories/stage.js';
+
+describe('random histories', () => {
+  let stage: Stage;
+  let program: Program;
+
+  beforeAll(async () => {
+    [stage, program] = await Promise.all([startStage(), buildProgram()]);
+  });
+  afterAll(async () => {
+    program.remove();
+    await stage.down();
+  });
+
+  it.each([1, 2, 5, 8])('seed %i', async (seed) => {
+    const { violations, log } = await playSeed(seed, { stage, program });
+    expect(violations, `npm run test:long -- --seed ${String(seed)}\n${log.join('\n')}`).toEqual([]);
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { generate } from '../../support/histories/generate.js';
+import { commandsIn } from '../../support/histories/mend.js';
+
+describe('commands in what repctl says', () => {
+  it.each<[string, string[]]>([
+    ['repctl rewire n3', ['rewire n3']],
+    ['repctl rewire n3; repctl rewire n4', ['rewire n3', 'rewire n4']],
+    [
+      'repctl slot drop repctl_n2 --node n3, then repctl cluster create',
+      ['slot drop repctl_n2 --node n3', 'cluster create'],
+    ],
+    ['repctl cluster create takes it down when no operation is under way', ['cluster create']],
+    ['repctl check --node n4 shows rows that differ; set them right, or repctl subscription skip n4', []],
+    ['repctl failover without a name takes the most advanced replica.', ['failover']],
+    [
+      'repctl rewire n1 --recopy --accept-data-loss\nNothing was changed.',
+      ['rewire n1 --recopy --accept-data-loss'],
+    ],
+  ])('%s', (text, expected) => {
+    expect(commandsIn(text).map((one) => one.join(' '))).toEqual(expected);
+  });
+});
+
+describe('a seed', () => {
+  it('gives the same history every time', () => {
+    const options = { commands: new Set(['failover', 'switchover', 'rejoin']) };
+    for (let seed = 0; seed < 50; seed += 1) expect(generate(seed, options)).toEqual(generate(seed, options));
+  });
+});
