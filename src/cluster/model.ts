@@ -138,6 +138,16 @@ export interface PublishedTable extends TableName {
   /** As the server estimates, partitions counted in; undefined before it ever counted. */
   readonly estimatedRows?: number;
   readonly columns: readonly { readonly name: string; readonly type: string; readonly notNull: boolean }[];
+  /** Triggers that are neither repctl's nor the server's own. */
+  readonly triggers?: readonly PublishedTrigger[];
+}
+
+export interface PublishedTrigger {
+  readonly name: string;
+  /** pg_trigger.tgenabled: O and D for clients' writes; A and R fire for replicated rows too. */
+  readonly enabled: string;
+  /** `schema.function()`, and when it fires as the server encodes it. */
+  readonly does: string;
 }
 
 export interface PublicationInfo {
@@ -182,6 +192,8 @@ export interface ReachableNode {
   readonly slots: readonly SlotInfo[];
   readonly standbyBases: readonly StandbyBase[];
   readonly senders: readonly SenderInfo[];
+  /** Barriers of switchovers that are under way. */
+  readonly barriers?: readonly Barrier[];
   readonly preparedTransactions: number;
   readonly prepared?: readonly PreparedTransaction[];
   readonly longTransactions: readonly LongTransaction[];
@@ -208,6 +220,17 @@ export interface SyncRecord {
   readonly names: readonly string[];
   readonly epoch: number;
   readonly at: string;
+}
+
+/** The row in repctl.event after which the leader of that epoch took no write. */
+export interface Barrier {
+  readonly id: string;
+  readonly epoch: number;
+  /**
+   * Every fence on this node is up, and was raised by the very transaction that wrote the row (their xmin is the
+   * same): so no client has written to this node since.
+   */
+  readonly holds: boolean;
 }
 
 export interface PreparedTransaction {

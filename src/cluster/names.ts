@@ -20,6 +20,9 @@ export function subscriptionEpoch(name: string): number | undefined {
 /** Whether the slot has the form of {@link slotName}. */
 export const isOwnSlot = (name: string): boolean => /^repctl_[a-z][a-z0-9_]*$/.test(name);
 
+/** repctl.event.kind of the row that ends an epoch's writes; it lives only as long as a switchover does. */
+export const BARRIER_KIND = 'barrier';
+
 /** repctl.event.kind of rows that only measure a delay; they are no history. */
 export const PROBE_KIND = 'probe';
 

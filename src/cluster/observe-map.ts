@@ -1,6 +1,7 @@
 /** The server's JSON document → the model. */
 import type { Greeting } from './observe-sql.js';
 import type {
+  Barrier,
   Epoch,
   EventRow,
   FenceState,
@@ -97,6 +98,7 @@ export interface RawState {
     readonly estimated_rows: number | null;
     readonly fence: FenceState;
     readonly columns: PublishedTable['columns'];
+    readonly triggers: PublishedTable['triggers'];
   })[];
   readonly subscriptions: readonly RawSubscription[];
   readonly slots: readonly RawSlot[];
@@ -110,6 +112,7 @@ export interface RawState {
   readonly event: readonly EventRow[];
   readonly sync: readonly Pick<EventRow, 'epoch' | 'at' | 'details'>[];
   readonly sync_waiting: number;
+  readonly barrier: readonly Barrier[];
   readonly standby: readonly {
     readonly sibling: string;
     readonly epoch: number;
@@ -166,6 +169,7 @@ export function toNode(
       hasPrimaryKey: it.has_primary_key,
       ...(it.estimated_rows === null ? {} : { estimatedRows: it.estimated_rows }),
       columns: it.columns,
+      triggers: it.triggers ?? [],
     })),
     subscriptions: raw.subscriptions.map(toSubscription),
     slots: raw.slots.map((it) => toSlot(it, raw.database)),
@@ -175,6 +179,7 @@ export function toNode(
       baseLsn: it.base_lsn,
     })),
     senders: raw.senders.map(toSender),
+    barriers: raw.barrier,
     preparedTransactions: raw.prepared.length,
     prepared: raw.prepared,
     longTransactions: raw.long_transactions.map(({ application_name, ...it }) => ({

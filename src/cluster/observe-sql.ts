@@ -3,7 +3,7 @@
  * everything as a single JSON document. One text serves versions 15 to 19: columns that only some versions
  * have are read out of to_jsonb(row), so a missing one is simply null.
  */
-import { FENCE_TRIGGER, PROBE_KIND, PUBLICATION, SYNC_KIND } from './names.js';
+import { BARRIER_KIND, FENCE_TRIGGER, PROBE_KIND, PUBLICATION, SYNC_KIND } from './names.js';
 
 /** What the role may use decides how the document is asked for; nothing here can be denied. */
 export interface Greeting {
@@ -149,7 +149,11 @@ const tables = rows(`
          ${rows(`
            select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as "notNull"
              from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-            order by a.attnum`)} as columns
+            order by a.attnum`)} as columns,
+         ${rows(`
+           select g.tgname as name, g.tgenabled as enabled, g.tgfoid::regprocedure::text || ' ' || g.tgtype as does
+             from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgname <> '${FENCE_TRIGGER}'
+            order by 1`)} as triggers
     from pg_publication p
     join pg_publication_rel r on r.prpubid = p.oid
     join pg_class c on c.oid = r.prrelid
@@ -169,12 +173,26 @@ const prepared = rows(`
   select gid, database, owner, extract(epoch from clock_timestamp() - prepared)::float8 as seconds
     from pg_prepared_xacts order by prepared limit 20`);
 
+/**
+ * Whether a barrier holds is read off the row versions: the transaction that wrote it is the one that last touched
+ * each fence, and each is up. Whoever takes a fence down, by whatever means, breaks that.
+ */
+const barriers = rows(`
+  select e.id, e.epoch, not exists (
+           select from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+             left join pg_trigger g on g.tgrelid = r.prrelid and g.tgname = '${FENCE_TRIGGER}'
+            where p.pubname = '${PUBLICATION}' and (g.oid is null or g.tgenabled not in ('O', 'A') or g.xmin <> e.xmin)) as holds
+    from repctl.event e where e.kind = '${BARRIER_KIND}' order by e.at desc`);
+
+/** What is read from a table of another name. */
+const TABLE_OF: Readonly<Record<string, string>> = { barrier: 'event', sync: 'event' };
+
 /** Metadata that this role can read; the rest is reported as empty. */
 function metadata(readable: readonly string[]): string {
   const parts: readonly (readonly [string, string])[] = [
     ['node', rows('select name, cluster from repctl.node')],
     ['epoch', rows('select * from repctl.epoch order by epoch desc')],
-    ['event', rows(`select * from repctl.event where kind <> '${PROBE_KIND}' order by at desc limit 20`)],
+    ['event', rows(`select * from repctl.event where kind not in ('${PROBE_KIND}', '${BARRIER_KIND}') order by at desc limit 20`)],
     // By epoch first: clocks of different leaders are not compared.
     [
       'sync',
@@ -182,13 +200,11 @@ function metadata(readable: readonly string[]): string {
         `select epoch, at, details from repctl.event where kind = '${SYNC_KIND}' order by epoch desc, at desc limit 1`,
       ),
     ],
+    ['barrier', barriers],
     ['standby', rows('select sibling, epoch, base_lsn from repctl.standby order by sibling')],
   ];
   return parts
-    .map(
-      ([name, select]) =>
-        `'${name}', ${readable.includes(name === 'sync' ? 'event' : name) ? select : `'[]'::json`}`,
-    )
+    .map(([name, select]) => `'${name}', ${readable.includes(TABLE_OF[name] ?? name) ? select : `'[]'::json`}`)
     .join(', ');
 }
 

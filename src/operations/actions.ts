@@ -4,6 +4,7 @@
  */
 import type { TableName } from '../cluster/model.js';
 import type { Step } from '../plan/plan.js';
+import type { UpkeepMove } from '../replication/upkeep.js';
 
 /** Schema repctl and this node's name; the products table where asked for. */
 export interface Prepare {
@@ -96,6 +97,31 @@ export interface Resume {
   readonly subscription: string;
 }
 
+/**
+ * The leader's fence goes up, and the barrier row is written in the same transaction. Whatever can be done before
+ * that is done first: sessions, locks that keep autovacuum away, the target's slots brought near.
+ */
+export interface Fence {
+  readonly kind: 'fence';
+  /** The leader. */
+  readonly node: string;
+  readonly target: string;
+  readonly epoch: number;
+  /** How long it may wait for writers that hold locks, milliseconds. */
+  readonly timeoutMs: number;
+  /** End the sessions that still hold locks then, instead of giving up. */
+  readonly terminateBlockers: boolean;
+  readonly upkeep: readonly UpkeepMove[];
+}
+
+/** Waits until the barrier row is visible on every node: they have all that the leader ever committed. */
+export interface Drain {
+  readonly kind: 'drain';
+  readonly leader: string;
+  readonly nodes: readonly string[];
+  readonly timeoutMs: number;
+}
+
 /** The promotion transaction: tombstone, sequences, epoch row, fence off. */
 export interface Promote {
   readonly kind: 'promote';
@@ -104,6 +130,8 @@ export interface Promote {
   readonly previousLeader: string;
   readonly subscription: string;
   readonly operation: string;
+  /** The former leader is fenced and drained: a switchover. */
+  readonly drained?: boolean;
 }
 
 /** Mapped rewire: advance slot repctl_<node> on the leader to the mapped point, then swap subscriptions. */
@@ -162,6 +190,8 @@ export type Action =
   | Standby
   | Quiesce
   | Resume
+  | Fence
+  | Drain
   | Promote
   | Attach
   | Recopy

@@ -2,16 +2,15 @@
 import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
-import { type Lsn, ZERO_LSN } from '../postgres/lsn.js';
-import type { Action, OperationStep } from './actions.js';
+import { ZERO_LSN } from '../postgres/lsn.js';
+import type { Action } from './actions.js';
 import { behind, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
 import { type Facts, factsOf, isAttached, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
 import { riskNote, riskOf } from './failover-risk.js';
-import { finishSteps } from './finish.js';
-import { whyNotMappable } from './mappable.js';
 import { stepFor } from './steps.js';
+import { tailSteps } from './tail.js';
 
 const OPERATION = 'failover';
 
@@ -42,7 +41,9 @@ export function planFailover(
   const forkPoint = position(chosen, epoch) ?? ZERO_LSN;
   const siblings = facts.reachable.filter((node) => node.name !== chosen.name);
   const next = epoch.epoch + 1;
-  const tail = tailSteps(facts, { leader: chosen, from: epoch, epoch: next, siblings, forkPoint });
+  const tail = tailSteps(facts, {
+    operation: OPERATION,
+    leader: chosen, from: epoch, epoch: next, siblings, forkPoint });
   const risk = riskOf(facts, epoch, forkPoint, request.lastSeen);
   return planned({
     operation: OPERATION,
@@ -91,6 +92,7 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: Failov
     epoch.operation !== OPERATION || from === undefined
       ? undefined
       : tailSteps(facts, {
+          operation: OPERATION,
           leader,
           from,
           epoch: epoch.epoch,
@@ -115,46 +117,6 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: Failov
     notes: [`${leader.name} is the leader already; what follows was left over`, ...tail.notes],
     steps: tail.steps,
   });
-}
-
-interface Tail {
-  readonly leader: ReachableNode;
-  readonly from: Epoch;
-  readonly epoch: number;
-  readonly siblings: readonly ReachableNode[];
-  readonly forkPoint: Lsn;
-}
-
-/** What comes after the promotion: siblings attached at once, the stream proved, standby slots, tombstone. */
-function tailSteps(facts: Facts, tail: Tail): { steps: OperationStep[]; notes: string[] } {
-  const { leader, from, epoch, siblings, forkPoint } = tail;
-  const notes: string[] = [];
-  const attach: ReachableNode[] = [];
-  const attached: ReachableNode[] = [];
-  for (const node of siblings) {
-    if (isAttached(node, epoch)) {
-      attached.push(node);
-      continue;
-    }
-    const why = whyNotMappable({ node, leader, from, forkPoint });
-    if (why === undefined) attach.push(node);
-    else notes.push(`${node.name} stays detached: ${why}; afterwards: repctl rewire ${node.name}`);
-  }
-  const replicas = siblings.filter((node) => attach.includes(node) || attached.includes(node));
-  const names = attach.map((node) => node.name);
-  return {
-    notes,
-    steps: [
-      ...names.map((node) => stepFor({ kind: 'attach', node, leader: leader.name, epoch }, 'attach')),
-      ...finishSteps(facts, {
-        leader: leader.name,
-        epoch,
-        replicas,
-        operation: OPERATION,
-        subject: leader.name,
-      }),
-    ],
-  };
 }
 
 /** Who is not there now and what to do about it later. */

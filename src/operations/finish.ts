@@ -14,6 +14,8 @@ export interface Ending {
   /** What repctl.event will say. */
   readonly operation: string;
   readonly subject: string | null;
+  /** The leader's subscription that its promotion, a step of the same plan, will make a tombstone. */
+  readonly tombstone?: string;
 }
 
 /**
@@ -22,8 +24,8 @@ export interface Ending {
  */
 export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
   const { leader, epoch, replicas, operation, subject, fresh = [] } = ending;
-  const siblingsOf = (node: ReachableNode) =>
-    facts.config.nodes.map((other) => other.name).filter((name) => name !== node.name);
+  const names = replicas.map((node) => node.name);
+  const siblingsOf = (node: ReachableNode) => standbySiblings(facts, leader, epoch, node.name, names);
   const lacking = replicas.filter(
     (node) => fresh.includes(node.name) || !hasStandbySlots(node, siblingsOf(node), epoch),
   );
@@ -36,15 +38,34 @@ export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
   );
   // Standby slots come after the event, so where none lacks it was told; with no replica there is only the event.
   const verify = lacking.length > 0 ? !told || !proved : replicas.length === 0 && !told;
-  const names = replicas.map((node) => node.name);
   return [
     ...(verify ? [stepFor({ kind: 'verify', leader, nodes: names, epoch, operation, subject })] : []),
     ...replicas.flatMap((node) => leftoverSteps(node, epoch)),
-    ...tombstoneSteps(facts, leader, epoch, names),
+    ...tombstoneSteps(facts, leader, epoch, names, ending.tombstone),
     ...lacking.map((node) =>
       stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
     ),
   ];
+}
+
+/**
+ * Whose standby slots a node has: everybody else's. But on a node that led once, a sibling which is not attached to
+ * the present leader may still be subscribed, and slots go by name: it would read that slot, which begins later,
+ * and lose what lies between. So it gets one there when it is attached.
+ */
+export function standbySiblings(
+  facts: Facts,
+  leader: string,
+  epoch: number,
+  node: string,
+  attaching: readonly string[],
+): readonly string[] {
+  const led = nodeOf(facts, leader)?.epochs.some((row) => row.leader === node) ?? false;
+  const follows = (name: string): boolean => {
+    const other = nodeOf(facts, name);
+    return name === leader || attaching.includes(name) || (other !== undefined && isAttached(other, epoch));
+  };
+  return facts.config.nodes.map(({ name }) => name).filter((name) => name !== node && (!led || follows(name)));
 }
 
 /** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */
@@ -55,16 +76,18 @@ function leftoverSteps(node: ReachableNode, epoch: number): OperationStep[] {
     : [];
 }
 
-/** The leader's tombstones, once every configured node will be attached; `attaching` are about to be. */
+/** The leader's tombstones (`coming`: one more), once every configured node will be attached; `attaching` are about to be. */
 export function tombstoneSteps(
   facts: Facts,
   leader: string,
   epoch: number,
   attaching: readonly string[],
+  coming?: string,
 ): OperationStep[] {
   const leaderNode = nodeOf(facts, leader);
   if (leaderNode === undefined) return [];
-  const tombstones = olderTombstones(leaderNode, epoch);
+  const there = olderTombstones(leaderNode, epoch);
+  const tombstones = coming === undefined || there.includes(coming) ? there : [...there, coming];
   const everyone = facts.config.nodes.every(({ name }) => {
     const node = nodeOf(facts, name);
     return name === leader || attaching.includes(name) || (node !== undefined && isAttached(node, epoch));

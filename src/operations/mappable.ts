@@ -12,20 +12,38 @@ export interface MappingQuestion {
   readonly from: Epoch;
   /** Up to where the (coming) leader has the former leader's WAL. */
   readonly forkPoint: Lsn;
+  /** Of a former leader: it is known to have nothing beyond the fork point. Default: what a switchover left says. */
+  readonly nothingStranded?: boolean | undefined;
 }
+
+/**
+ * The epoch ended by a switchover, so that the new leader has everything up to the barrier; and the fences that
+ * were raised with the barrier have been up ever since.
+ */
+const endedInPeace = (node: ReachableNode, leader: ReachableNode, from: Epoch): boolean =>
+  leader.epochs.some(
+    (row) =>
+      row.epoch === from.epoch + 1 && row.operation === 'switchover' && row.previousLeader === node.name,
+  ) && (node.barriers ?? []).some((barrier) => barrier.holds && barrier.epoch === from.epoch);
+
+/** How far the node has the WAL of `from.leader`; that leader itself, when nothing is stranded, to the fork point. */
+export const positionIn = (node: ReachableNode, from: Epoch, forkPoint: Lsn): Lsn | null =>
+  node.name === from.leader ? forkPoint : (subscriptionOf(node, from.epoch)?.appliedLsn ?? null);
 
 /**
  * Undefined when mapping is exact; otherwise the reason why it is not. Every condition guards against loss or
  * doubling in silence: a missing one of them would resume the stream at a wrong place.
  */
-export function whyNotMappable({ node, leader, from, forkPoint }: MappingQuestion): string | undefined {
-  if (node.name === from.leader)
+export function whyNotMappable({ node, leader, from, forkPoint, nothingStranded }: MappingQuestion): string | undefined {
+  const led = node.name === from.leader;
+  if (led && !(nothingStranded ?? endedInPeace(node, leader, from)))
     return `${node.name} led epoch ${String(from.epoch)} and may hold transactions that nobody else has`;
   const subscription = subscriptionOf(node, from.epoch);
-  if (subscription === undefined)
+  if (!led && subscription === undefined)
     return `${node.name} has no subscription of epoch ${String(from.epoch)}, so what it has applied is not known`;
-  if (subscription.appliedLsn === null) return `the applied position of ${node.name} cannot be read`;
-  if (subscription.tables.some((table) => table.state !== 'r'))
+  const applied = positionIn(node, from, forkPoint);
+  if (applied === null) return `the applied position of ${node.name} cannot be read`;
+  if (subscription?.tables.some((table) => table.state !== 'r'))
     return `${node.name} had not finished its initial copy`;
   if (subscriptionOf(leader, from.epoch) === undefined)
     return `${leader.name} keeps no tombstone ${subscriptionName(leader.name, from.epoch)}: its origins are gone`;
@@ -36,9 +54,10 @@ export function whyNotMappable({ node, leader, from, forkPoint }: MappingQuestio
   const base = leader.standbyBases.find((candidate) => candidate.sibling === node.name);
   if (base?.epoch !== from.epoch)
     return `slot ${slot.name} on ${leader.name} is not known to be complete in epoch ${String(from.epoch)}`;
-  if (compareLsn(subscription.appliedLsn, base.baseLsn) < 0)
-    return `${node.name} had applied ${subscription.appliedLsn}, but slot ${slot.name} on ${leader.name} begins after ${base.baseLsn}`;
-  if (compareLsn(subscription.appliedLsn, forkPoint) > 0)
-    return `${node.name} had applied ${subscription.appliedLsn}, past the fork point ${forkPoint}: it has transactions that ${leader.name} lacks`;
+  // Up to the fork point everything is on the former leader, wherever its slot begins.
+  if (!led && compareLsn(applied, base.baseLsn) < 0)
+    return `${node.name} had applied ${applied}, but slot ${slot.name} on ${leader.name} begins after ${base.baseLsn}`;
+  if (compareLsn(applied, forkPoint) > 0)
+    return `${node.name} had applied ${applied}, past the fork point ${forkPoint}: it has transactions that ${leader.name} lacks`;
   return undefined;
 }

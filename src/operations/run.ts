@@ -11,6 +11,8 @@ import { enableSubscriptionSql } from '../replication/subscriptions.js';
 import type { Action, Quiesce } from './actions.js';
 import { guardOf, mayGoBack, requireMajority, withLock } from './locked.js';
 import { operatorName } from './operator.js';
+import { orRollBack } from './rollback.js';
+import type { Handover } from './runners/handover.js';
 import { runnersFor } from './runners/index.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
@@ -37,6 +39,7 @@ export interface RunOptions {
 const EXITS: Readonly<Record<string, ExitCode>> = {
   'unknown-node': EXIT.usage,
   'node-unreachable': EXIT.unreachable,
+  'leader-unreachable': EXIT.unreachable,
 };
 
 /** A refusal as the error that ends a command: exit 6 in general, every finding in the details. */
@@ -89,7 +92,9 @@ export async function runPlan(
   planner: Planner,
   options: RunOptions,
 ): Promise<FinishedStep[]> {
+  const handover: Handover = {};
   const runners = runnersFor({
+    handover,
     fleet: options.fleet,
     operator: operatorName(),
     reason: options.reason ?? null,
@@ -105,7 +110,12 @@ export async function runPlan(
       .slice(0, end < 0 ? undefined : end)
       .filter((action) => action.kind === 'quiesce');
     if (draining.length === 0)
-      return [...done, ...(await execute(rest, runners, { ...options, before: done }))];
+      return [
+        ...done,
+        ...(await orRollBack(rest, { ...options, handover }, () =>
+          execute(rest, runners, { ...options, before: done }),
+        )),
+      ];
     const steps = rest.steps.slice(0, draining.length);
     done = [...done, ...(await execute({ ...rest, steps }, runners, { ...options, before: done }))];
     stopped.push(...draining);

@@ -2,6 +2,7 @@
 import type { TableName } from '../cluster/model.js';
 import { FENCE_TRIGGER, PUBLICATION, slotName, subscriptionName } from '../cluster/names.js';
 import { ident, literal, qualified } from '../postgres/quote.js';
+import { upkeepSql } from '../replication/upkeep.js';
 import type { Action, OperationStep } from './actions.js';
 
 interface Description {
@@ -153,6 +154,27 @@ function describe(action: Action): Description {
         title: `let ${action.node} go on`,
         why: 'its subscription was disabled; it goes on exactly where it stopped',
         sql: [`alter subscription ${ident(action.subscription)} enable`],
+      };
+    case 'fence':
+      return {
+        on: action.node,
+        title: `fence ${action.node}`,
+        why: 'it waits for writers in flight and lets no new one in; readers are not held up',
+        sql: [
+          ...action.upkeep.flatMap(upkeepSql).map((sql) => `-- on ${action.target}: ${sql}`),
+          'begin',
+          `lock table <each> in share row exclusive mode`,
+          `insert into repctl.event (epoch, kind, …) values (${String(action.epoch)}, 'barrier', …)`,
+          `alter table <each> enable trigger ${FENCE_TRIGGER}`,
+          'commit',
+        ],
+      };
+    case 'drain':
+      return {
+        on: action.leader,
+        title: `drain into ${action.nodes.join(', ')}`,
+        why: 'once the last row that the leader wrote is visible everywhere, nothing can be lost',
+        sql: ['select from repctl.event where id = <the barrier>'],
       };
     case 'promote':
       return {

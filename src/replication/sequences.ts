@@ -113,7 +113,7 @@ export async function readSequences(
 const descending = (sequence: SequenceInfo): boolean => BigInt(sequence.increment) < 0n;
 
 /** One query for all: max (descending: min) of each column. Fast where the column leads an index. */
-function highestInUseSql(sequences: readonly SequenceInfo[]): string | null {
+export function highestInUseSql(sequences: readonly SequenceInfo[]): string | null {
   const parts = sequences.flatMap((sequence, i) =>
     sequence.columns.map(
       (column) =>

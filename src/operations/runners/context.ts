@@ -6,6 +6,7 @@ import { replicationUrl } from '../../config/schema.js';
 import { conninfoOf } from '../../config/connection.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import type { SubscriptionRequest } from '../../replication/subscriptions.js';
+import type { Handover } from './handover.js';
 
 export interface RunnerContext {
   readonly fleet: Fleet;
@@ -15,7 +16,11 @@ export interface RunnerContext {
   readonly reason: string | null;
   /** Where files that outlive the run go (rows that were overwritten); without one nothing is kept. */
   readonly stateDir?: string | undefined;
+  /** What the steps of a switchover hand on to each other. */
+  readonly handover?: Handover;
 }
+
+export type SwitchoverContext = RunnerContext & { readonly handover: Handover };
 
 /** One node as it is now. Throws `node-unreachable` (exit 3). */
 export async function look(context: RunnerContext, name: string): Promise<ReachableNode> {
@@ -37,19 +42,31 @@ export function subscriptionRequest(
   epoch: number,
   copyData: boolean,
 ): SubscriptionRequest {
-  const url = replicationUrl(context.fleet.node(leader), node.name);
-  return {
-    node: node.name,
-    epoch,
-    connection: conninfoOf(url, { application_name: node.name }),
-    copyData,
-    versionNum: node.versionNum,
-  };
+  const { name, versionNum } = node;
+  return subscriptionRequestFor(context, { node: name, leader, epoch, versionNum, copyData });
+}
+
+export interface Following {
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  /** server_version_num of the node. */
+  readonly versionNum: number;
+  readonly copyData: boolean;
+}
+
+/** {@link subscriptionRequest} for a node of which no more than that is known. */
+export function subscriptionRequestFor(
+  context: RunnerContext,
+  { node, leader, epoch, versionNum, copyData }: Following,
+): SubscriptionRequest {
+  const url = replicationUrl(context.fleet.node(leader), node);
+  return { node, epoch, connection: conninfoOf(url, { application_name: node }), copyData, versionNum };
 }
 
 export interface WaitOptions {
   readonly timeoutMs: number;
-  /** Pause between two questions, milliseconds. */
+  /** Pause between two questions, milliseconds; 0: ask again at once. */
   readonly pauseMs?: number;
 }
 
@@ -63,6 +80,6 @@ export async function waitFor<T>(
     const answer = await question();
     if (answer !== undefined) return answer;
     if (performance.now() > deadline) return undefined;
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

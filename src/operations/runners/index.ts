@@ -1,17 +1,22 @@
 /** One runner per kind of action. */
 import type { Runners } from '../../plan/execute.js';
 import type { Action } from '../actions.js';
-import type { RunnerContext } from './context.js';
+import type { RunnerContext, SwitchoverContext } from './context.js';
 import { attachEqual, recopy } from './copy.js';
 import { attach, dropTombstone, promote } from './leadership.js';
 import { reconcile } from './reconcile.js';
+import { fence } from './fence.js';
+import { drain, handOver } from './switchover.js';
 import { found, prepare, publish } from './setup.js';
 import { awaitCopy, quiesce, resume, standby, subscribe, verify } from './stream.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
 
 export type { RunnerContext } from './context.js';
 
-export const runnersFor = (context: RunnerContext): Runners<Action> => ({
+/** `handover`: kept by the caller that must know how far a switchover came. */
+export const runnersFor = (given: RunnerContext): Runners<Action> => runners({ handover: {}, ...given });
+
+const runners = (context: SwitchoverContext): Runners<Action> => ({
   prepare: (action) => prepare(context, action),
   publish: (action) => publish(context, action),
   found: (action) => found(context, action),
@@ -23,7 +28,9 @@ export const runnersFor = (context: RunnerContext): Runners<Action> => ({
   standby: (action) => standby(context, action),
   quiesce: (action) => quiesce(context, action),
   resume: (action) => resume(context, action),
-  promote: (action) => promote(context, action),
+  fence: (action, run) => fence(context, action, run),
+  drain: (action, run) => drain(context, action, run),
+  promote: (action) => (action.drained === true ? handOver(context, action) : promote(context, action)),
   attach: (action) => attach(context, action),
   recopy: (action) => recopy(context, action),
   'drop-tombstone': (action) => dropTombstone(context, action),

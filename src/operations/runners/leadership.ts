@@ -14,9 +14,11 @@ import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, DropTombstone, Promote } from '../actions.js';
 import { isAttached, olderTombstones, ownSubscriptions, subscriptionOf } from '../facts.js';
-import { whyNotMappable } from '../mappable.js';
+import { positionIn, whyNotMappable } from '../mappable.js';
 import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { sequenceExhausted } from './handover.js';
 import { quiesce } from './stream.js';
+import { dropOwnSlots, follow } from './switchover.js';
 
 /** One transaction: when it commits, the node takes writes and the epoch row tells the others. */
 export async function promote(context: RunnerContext, action: Promote): Promise<StepResult> {
@@ -69,15 +71,7 @@ async function sequenceStatements(
   const { sql, exhausted } = setPastSql(used, context.fleet.config.sequenceGap);
   const first = exhausted[0];
   if (first === undefined) return sql;
-  throw new RepctlError(
-    'sequence-exhausted',
-    `Sequence ${first.schema}.${first.name} is at ${first.last} and ends at ${first.end}: no room for the gap of ${String(context.fleet.config.sequenceGap)}.`,
-    {
-      exit: EXIT.refused,
-      hint: 'Widen the sequence, or lower sequenceGap in the configuration.',
-      details: { exhausted },
-    },
-  );
+  throw sequenceExhausted(first, context.fleet.config.sequenceGap);
 }
 
 /**
@@ -85,6 +79,8 @@ async function sequenceStatements(
  * subscriptions in one transaction. Run again after any interruption it maps again and comes to the same end.
  */
 export async function attach(context: RunnerContext, action: Attach): Promise<StepResult> {
+  const { promoted, fence } = context.handover ?? {};
+  if (promoted?.epoch === action.epoch && fence !== undefined) return follow(context, action, promoted, fence);
   const session = await context.fleet.session(action.node);
   // What was applied with synchronous_commit=off must survive a crash here before the slot moves past it there.
   await flushNow(session);
@@ -101,7 +97,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
     from === undefined
       ? `${leader.name} does not know epoch ${String(action.epoch - 1)}`
       : whyNotMappable({ node, leader, from, forkPoint });
-  const applied = subscriptionOf(node, action.epoch - 1)?.appliedLsn;
+  const applied = from === undefined ? null : positionIn(node, from, forkPoint);
   const tombstone = subscriptionOf(leader, action.epoch - 1);
   if (why !== undefined || applied == null || tombstone === undefined) {
     throw new RepctlError(
@@ -126,6 +122,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
     await advanceSlot(there, slot, mapping.mapped);
   }
 
+  if (from?.leader === action.node) await dropOwnSlots(session);
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
   try {

@@ -1,0 +1,172 @@
+/**
+ * Fencing a leader under traffic, with the barrier row in the same transaction. SHARE ROW EXCLUSIVE waits for the
+ * writers in flight, and others queue behind it (readers never do): so it is asked for briefly, and once it was
+ * refused only when those who held locks then are gone.
+ */
+import { randomUUID } from 'node:crypto';
+import type { RunContext, StepResult } from '../../plan/execute.js';
+import { type FencedTable, enableFenceSql, fencedTablesSql } from '../../cluster/fence.js';
+import { BARRIER_KIND } from '../../cluster/names.js';
+import type { TableName } from '../../cluster/model.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import { literal, qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { runUpkeep } from '../../replication/upkeep.js';
+import type { Fence } from '../actions.js';
+import { type SwitchoverContext, waitFor } from './context.js';
+import { type Fenced, beginAlone, lockSql, readyTarget } from './handover.js';
+
+/** How long one attempt may hold writers up, milliseconds: on one table, and on all of them together. */
+const LOCK_MS = 80;
+const ALL_LOCKS_MS = 90;
+const PAUSE_MS = 20;
+/** 55P03 lock_not_available, 57014 query_canceled (all the locks took too long), 40P01 deadlock_detected. */
+const PASSING = new Set(['55P03', '57014', '40P01']);
+
+export async function fence(context: SwitchoverContext, action: Fence, run: RunContext): Promise<StepResult> {
+  const { handover, fleet } = context;
+  const session = await fleet.fresh(action.node);
+  const tables = await publishedTables(session);
+  const [[own], fences] = await Promise.all([
+    session.query<{ pid: number }>('select pg_backend_pid() as pid'),
+    session.query<FencedTable>(fencedTablesSql(tables)),
+    ...action.upkeep.map((move) => runUpkeep(fleet, move)),
+  ]);
+  handover.target = await readyTarget(context, action.target, tables);
+  const id = randomUUID();
+  const details = JSON.stringify({ target: action.target });
+  // The row goes first: once the trigger is enabled it refuses this transaction too.
+  const statements = [
+    `set local lock_timeout = '${String(LOCK_MS)}ms'; set local statement_timeout = '${String(ALL_LOCKS_MS)}ms'`,
+    lockSql(fences, 'share row exclusive'),
+    `set local statement_timeout = '${String(fleet.config.statementTimeoutMs)}ms'`,
+    `insert into repctl.event (id, epoch, kind, node, operator, reason, details) values (${literal(id)}, ${String(action.epoch)}, ${literal(BARRIER_KIND)}, ${literal(action.node)}, ${literal(context.operator)}, ${context.reason === null ? 'null' : literal(context.reason)}, ${literal(details)})`,
+    ...fences.map(enableFenceSql),
+    'select pg_current_wal_insert_lsn()::text',
+    'commit',
+    'select pg_current_wal_flush_lsn()::text',
+  ].join('; ');
+  const deadline = performance.now() + action.timeoutMs;
+  let last: readonly Holder[] = [];
+  let terminated = 0;
+  for (let attempts = 1; ; attempts += 1) {
+    await beginAlone(session, fences);
+    handover.fenceSent = { leader: action.node, pid: own?.pid ?? 0 };
+    try {
+      handover.fence = fenced(id, await session.results(statements));
+      return { attempts, ...(terminated > 0 ? { terminated } : {}) };
+    } catch (error) {
+      if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
+      await session.simple('rollback');
+    }
+    last = await gone(session, fences, deadline, (holders) => {
+      run.report({ message: `waits for ${holders.map(({ pid }) => `pid ${String(pid)}`).join(', ')}` });
+    });
+    if (last.length === 0 && performance.now() < deadline) continue;
+    if (!action.terminateBlockers || terminated > 0 || last.length === 0) throw blocked(action, last);
+    terminated = await terminate(session, last);
+    if (terminated < last.length) throw blocked(action, last);
+  }
+}
+
+/** The tables of publication `repctl`, schema repctl's own included. */
+async function publishedTables(session: Session): Promise<readonly TableName[]> {
+  return session.query<TableName>(
+    `select n.nspname as schema, c.relname as name from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+       join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
+      where p.pubname = 'repctl' order by n.nspname collate "C", c.relname collate "C"`,
+  );
+}
+
+function fenced(barrier: string, results: readonly { rows: readonly (readonly unknown[])[] }[]): Fenced {
+  const lsns = results.flatMap(({ rows }) => rows.map((row) => String(row[0])));
+  return { barrier, before: lsns[0] ?? '0/0', after: lsns[1] ?? '0/0' };
+}
+
+/** Who holds a lock that the fence waits for. */
+interface Holder {
+  readonly transaction: string;
+  readonly pid: number;
+  readonly user: string | null;
+  readonly applicationName: string | null;
+  /** When its transaction began; null where this role may not see it. */
+  readonly since: string | null;
+  readonly state: string | null;
+  readonly query: string | null;
+  readonly table: string;
+}
+
+/** One row a transaction; virtualtransaction tells one transaction of a session from its next one. */
+const holdersSql = (tables: readonly TableName[]): string =>
+  `select distinct on (l.virtualtransaction) l.virtualtransaction as transaction, l.pid, a.usename as user,
+          case when a.backend_type in ('client backend') then a.application_name else a.backend_type end as "applicationName",
+          to_json(a.xact_start at time zone 'UTC') #>> '{}' || 'Z' as since, a.state, left(a.query, 200) as query, l.relation::regclass::text as table
+     from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+    where l.granted and l.pid is not null and l.pid <> pg_backend_pid() and l.locktype = 'relation'
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+      and l.relation in (${tables.map((table) => `to_regclass(${literal(qualified(table))})`).join(', ')})
+    order by l.virtualtransaction, l.relation`;
+
+/**
+ * Waits until every transaction that holds a lock now is over; those that begin meanwhile do not count, so busy
+ * writers never keep it waiting. Returns who is left when the time is over, else nobody.
+ */
+async function gone(
+  session: Session,
+  tables: readonly TableName[],
+  deadline: number,
+  onWait: (holders: readonly Holder[]) => void,
+): Promise<readonly Holder[]> {
+  const sql = holdersSql(tables);
+  let waited = await session.query<Holder>(sql);
+  await waitFor(
+    async () => {
+      const now = await session.query<Holder>(sql);
+      waited = now.filter((holder) => waited.some(({ transaction }) => transaction === holder.transaction));
+      if (waited.length > 0) onWait(waited);
+      return waited.length === 0 ? true : undefined;
+    },
+    { timeoutMs: Math.max(0, deadline - performance.now()), pauseMs: PAUSE_MS },
+  );
+  return waited;
+}
+
+async function terminate(session: Session, holders: readonly Holder[]): Promise<number> {
+  let ended = 0;
+  for (const { pid } of holders) {
+    const done = await session
+      .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
+      .catch((error: unknown) => {
+        // 42501: somebody else's session; the caller names it.
+        if (sqlStateOf(error) === '42501') return [];
+        throw error;
+      });
+    if (done[0]?.done === true) ended += 1;
+  }
+  return ended;
+}
+
+const nameOf = ({ pid, user, applicationName, since, state, table }: Holder): string =>
+  `pid ${String(pid)} (${[user ?? 'unknown', applicationName ?? '', state ?? ''].filter((part) => part !== '').join(', ')}) holds a lock on ${table}${since === null ? '' : ` since ${since}`}`;
+
+const blocked = (action: Fence, holders: readonly Holder[]): RepctlError =>
+  new RepctlError(
+    'fence-blocked',
+    `${action.node} could not be fenced within ${(action.timeoutMs / 1000).toFixed(1)} s: ${
+      holders.length === 0 ? 'its published tables were never free of locks' : holders.map(nameOf).join('; ')
+    }.`,
+    {
+      exit: EXIT.rolledBack,
+      hint: action.terminateBlockers
+        ? 'This role may not end their sessions: ask whose they are, or grant pg_signal_backend.'
+        : 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
+      details: {
+        node: action.node,
+        blockers: holders.map(({ pid, user, applicationName, since, state, query, table }) => ({
+          ...{ pid, user, applicationName, since, state, query, table },
+        })),
+      },
+    },
+  );

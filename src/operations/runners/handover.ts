@@ -1,0 +1,117 @@
+/**
+ * What is made ready before a leader is fenced, so that between the fence's commit and the promotion's nothing runs
+ * that could have run before: sessions, locks, statements, sequences.
+ */
+import type { TableName } from '../../cluster/model.js';
+import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import { qualified } from '../../postgres/quote.js';
+import type { Lsn } from '../../postgres/lsn.js';
+import type { Session } from '../../postgres/session.js';
+import { sqlStateOf } from '../../postgres/sqlstate.js';
+import {
+  type SequenceUse,
+  highestInUse,
+  readSequences,
+  setPastSql,
+} from '../../replication/sequences.js';
+import type { RunnerContext } from './context.js';
+
+/** Shared by the runners of one run; each field is set by the step that knows it. */
+export interface Handover {
+  target?: Target;
+  fence?: Fenced;
+  /** The fence's transaction was sent; whether it committed is another matter. */
+  fenceSent?: { readonly leader: string; readonly pid: number };
+  /** The promotion's transaction was sent. */
+  promotionSent?: boolean;
+  promoted?: Promoted;
+}
+
+/** The coming leader: a session of its own with an open transaction that keeps autovacuum and DDL away. */
+export interface Target {
+  readonly name: string;
+  readonly session: Session;
+  readonly pid: number;
+  readonly fencesDown: readonly string[];
+  readonly sequences: readonly SequenceUse[];
+}
+
+export interface Fenced {
+  readonly barrier: string;
+  /** Before the barrier's commit, after everything else that was written: in the WAL of the leader. */
+  readonly before: Lsn;
+  /** After it. */
+  readonly after: Lsn;
+}
+
+export interface Promoted {
+  readonly epoch: number;
+  /** In the WAL of the new leader: everything of the epochs before lies before it, the promotion after it. */
+  readonly point: Lsn;
+}
+
+/** Longest wait for the locks that only keep maintenance away; nobody who reads or writes queues behind them. */
+const MAINTENANCE_LOCK_MS = 5000;
+
+export const lockSql = (tables: readonly TableName[], mode: string): string =>
+  `lock table ${tables.map((table) => `only ${qualified(table)}`).join(', ')} in ${mode} mode`;
+
+/**
+ * Begins a transaction that holds SHARE UPDATE EXCLUSIVE on the tables. It conflicts with neither readers nor
+ * writers, but with VACUUM and ANALYZE: autovacuum would else hold the fence's lock up for as long as it runs. A
+ * running autovacuum is cancelled by the server after deadlock_timeout, since somebody waits for it.
+ */
+export async function beginAlone(session: Session, tables: readonly TableName[]): Promise<void> {
+  await session.simple(
+    `begin; set local synchronous_commit = local; set local idle_in_transaction_session_timeout = 0; ` +
+      `set local lock_timeout = '${String(MAINTENANCE_LOCK_MS)}ms'; ${lockSql(tables, 'share update exclusive')}`,
+  );
+}
+
+/** Makes the target ready. Throws `sequence-exhausted` and `target-locked` (exit 6), nothing changed. */
+export async function readyTarget(
+  context: RunnerContext,
+  name: string,
+  tables: readonly TableName[],
+): Promise<Target> {
+  const session = await context.fleet.fresh(name);
+  const fences = await session.query<FencedTable>(fencedTablesSql(tables));
+  const sequences = await highestInUse(session, await readSequences(session, tables));
+  const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted[0];
+  if (exhausted !== undefined)
+    throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
+  const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');
+  try {
+    await beginAlone(session, fences);
+  } catch (error) {
+    if (sqlStateOf(error) !== '55P03') throw error;
+    throw new RepctlError('target-locked', `Published tables on ${name} are locked by somebody else.`, {
+      exit: EXIT.refused,
+      hint: `On ${name}: select pid, relation::regclass, mode from pg_locks where relation is not null`,
+      details: { node: name },
+      cause: error,
+    });
+  }
+  return {
+    name,
+    session,
+    pid: own?.pid ?? 0,
+    fencesDown: fenceSql(fences, 'disabled'),
+    sequences,
+  };
+}
+
+export const sequenceExhausted = (
+  { schema, name, last, end }: { schema: string; name: string; last: string; end: string },
+  gap: number,
+): RepctlError =>
+  new RepctlError(
+    'sequence-exhausted',
+    `Sequence ${schema}.${name} is at ${last} and ends at ${end}: no room for the gap of ${String(gap)}.`,
+    {
+      exit: EXIT.refused,
+      hint: 'Widen the sequence, or lower sequenceGap in the configuration.',
+      details: { exhausted: [{ schema, name, last, end }] },
+    },
+  );
