@@ -28,5 +28,7 @@ export const switchoverRequest = (target: string | undefined, flags: Given): Swi
   target,
   without: flags.without ?? [],
   terminateBlockers: flags['terminate-blockers'],
-  ...(flags['drain-timeout'] === undefined ? {} : { drainTimeoutMs: parseDuration(flags['drain-timeout'], '--drain-timeout') }),
+  ...(flags['drain-timeout'] === undefined
+    ? {}
+    : { drainTimeoutMs: parseDuration(flags['drain-timeout'], '--drain-timeout') }),
 });

@@ -192,7 +192,12 @@ function metadata(readable: readonly string[]): string {
   const parts: readonly (readonly [string, string])[] = [
     ['node', rows('select name, cluster from repctl.node')],
     ['epoch', rows('select * from repctl.epoch order by epoch desc')],
-    ['event', rows(`select * from repctl.event where kind not in ('${PROBE_KIND}', '${BARRIER_KIND}') order by at desc limit 20`)],
+    [
+      'event',
+      rows(
+        `select * from repctl.event where kind not in ('${PROBE_KIND}', '${BARRIER_KIND}') order by at desc limit 20`,
+      ),
+    ],
     // By epoch first: clocks of different leaders are not compared.
     [
       'sync',
@@ -204,7 +209,9 @@ function metadata(readable: readonly string[]): string {
     ['standby', rows('select sibling, epoch, base_lsn from repctl.standby order by sibling')],
   ];
   return parts
-    .map(([name, select]) => `'${name}', ${readable.includes(TABLE_OF[name] ?? name) ? select : `'[]'::json`}`)
+    .map(
+      ([name, select]) => `'${name}', ${readable.includes(TABLE_OF[name] ?? name) ? select : `'[]'::json`}`,
+    )
     .join(', ');
 }
 

@@ -43,7 +43,12 @@ export function planFailover(
   const next = epoch.epoch + 1;
   const tail = tailSteps(facts, {
     operation: OPERATION,
-    leader: chosen, from: epoch, epoch: next, siblings, forkPoint });
+    leader: chosen,
+    from: epoch,
+    epoch: next,
+    siblings,
+    forkPoint,
+  });
   const risk = riskOf(facts, epoch, forkPoint, request.lastSeen);
   return planned({
     operation: OPERATION,

@@ -65,7 +65,9 @@ export function standbySiblings(
     const other = nodeOf(facts, name);
     return name === leader || attaching.includes(name) || (other !== undefined && isAttached(other, epoch));
   };
-  return facts.config.nodes.map(({ name }) => name).filter((name) => name !== node && (!led || follows(name)));
+  return facts.config.nodes
+    .map(({ name }) => name)
+    .filter((name) => name !== node && (!led || follows(name)));
 }
 
 /** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */

@@ -34,7 +34,13 @@ export const positionIn = (node: ReachableNode, from: Epoch, forkPoint: Lsn): Ls
  * Undefined when mapping is exact; otherwise the reason why it is not. Every condition guards against loss or
  * doubling in silence: a missing one of them would resume the stream at a wrong place.
  */
-export function whyNotMappable({ node, leader, from, forkPoint, nothingStranded }: MappingQuestion): string | undefined {
+export function whyNotMappable({
+  node,
+  leader,
+  from,
+  forkPoint,
+  nothingStranded,
+}: MappingQuestion): string | undefined {
   const led = node.name === from.leader;
   if (led && !(nothingStranded ?? endedInPeace(node, leader, from)))
     return `${node.name} led epoch ${String(from.epoch)} and may hold transactions that nobody else has`;

@@ -42,16 +42,23 @@ export async function orRollBack(
     const fences = plan.steps.some(({ action }) => action.kind === 'fence');
     if (fences && undo.handover.fenceSent === undefined) {
       await undo.handover.target?.session.close();
-      throw isRefusal(error) ? error : rolledBack(error, 'the fence was not up yet; the cluster is as before.');
+      throw isRefusal(error)
+        ? error
+        : rolledBack(error, 'the fence was not up yet; the cluster is as before.');
     }
     throw await rollBack(promotion, undo, error);
   }
 }
 
-async function rollBack(promotion: Promote, { fleet, journal, handover }: Undo, error: unknown): Promise<unknown> {
+async function rollBack(
+  promotion: Promote,
+  { fleet, journal, handover }: Undo,
+  error: unknown,
+): Promise<unknown> {
   const { node: target, previousLeader: leader } = promotion;
   const about = { operation: promotion.operation, node: leader };
-  const told = (code: string) => journal.append({ event: 'rolled-back', ...about, code }).catch(() => undefined);
+  const told = (code: string) =>
+    journal.append({ event: 'rolled-back', ...about, code }).catch(() => undefined);
   if (handover.promotionSent === true) {
     const fate = await promotionFate(fleet, promotion, handover);
     if (fate === 'committed') return error;
@@ -139,7 +146,9 @@ function rolledBack(error: unknown, state: string): RepctlError {
   const inner = error instanceof RepctlError ? error : undefined;
   const interrupted = inner?.exit === EXIT.interrupted;
   const [first = ''] = (inner?.hint ?? '').split('\n');
-  const hint = /the same command goes on from there|^Nothing was changed|^Run the same command/u.test(first) ? '' : first;
+  const hint = /the same command goes on from there|^Nothing was changed|^Run the same command/u.test(first)
+    ? ''
+    : first;
   return new RepctlError(inner?.code ?? 'bug', messageOf(error), {
     exit: interrupted ? EXIT.interrupted : EXIT.rolledBack,
     hint: [...(hint === '' ? [] : [hint]), `Rolled back: ${state}`].join('\n'),

@@ -126,7 +126,10 @@ export function obstacles(
   const { findings, nodes } = analyse(facts.snapshot, facts.config);
   const general = findings
     .filter(({ code, node }) => BLOCKING.has(code) && (node === undefined || taking.includes(node)))
-    .map((finding) => ({ ...finding, message: `${finding.node ?? facts.config.cluster}: ${finding.message}` }));
+    .map((finding) => ({
+      ...finding,
+      message: `${finding.node ?? facts.config.cluster}: ${finding.message}`,
+    }));
   return [
     ...general,
     ...fencedByHand(leader),
@@ -146,7 +149,8 @@ function unfinishedChange(facts: Facts, leader: ReachableNode, epoch: Epoch): Fi
   if (epoch.operation !== 'failover') return undefined;
   const told = leader.events.some((event) => event.kind === epoch.operation && event.epoch === epoch.epoch);
   const loose = facts.reachable.some(
-    (node) => node.name !== leader.name && node.name !== epoch.previousLeader && !isAttached(node, epoch.epoch),
+    (node) =>
+      node.name !== leader.name && node.name !== epoch.previousLeader && !isAttached(node, epoch.epoch),
   );
   return !told && loose && olderTombstones(leader, epoch.epoch).length > 0
     ? midChange(epoch, leader, 'repctl failover')
@@ -209,25 +213,32 @@ function foreignTriggers(members: readonly ReachableNode[]): Finding[] {
       `Make the triggers of the published tables alike on every node, or drop it: drop trigger ${name} on ${qualified(table)}`,
       node.name,
     );
-  return members.flatMap((node) =>
-    node.tables.flatMap((table) => {
-      const fires = (table.triggers ?? [])
-        .filter(({ enabled }) => enabled === 'A' || enabled === 'R')
-        .map(({ name }) => complain(node, table, name, 'fires for replicated rows too, and changes what was replicated'));
-      const other = node === leader ? undefined : leader.tables.find((it) => sameTable(it, table));
-      if (other === undefined) return fires;
-      const [here, there] = [text(table), text(other)];
-      return [
-        ...fires,
-        ...here
-          .filter((key) => !there.includes(key))
-          .map((key) => complain(node, table, nameOf(key), `is not the same on ${leader.name}`)),
-        ...there
-          .filter((key) => !here.includes(key))
-          .map((key) => complain(leader, table, nameOf(key), `is not the same on ${node.name}`)),
-      ];
-    }),
-  ).filter((finding, at, all) => all.findIndex((one) => one.message === finding.message) === at && replicas.length > 0);
+  return members
+    .flatMap((node) =>
+      node.tables.flatMap((table) => {
+        const fires = (table.triggers ?? [])
+          .filter(({ enabled }) => enabled === 'A' || enabled === 'R')
+          .map(({ name }) =>
+            complain(node, table, name, 'fires for replicated rows too, and changes what was replicated'),
+          );
+        const other = node === leader ? undefined : leader.tables.find((it) => sameTable(it, table));
+        if (other === undefined) return fires;
+        const [here, there] = [text(table), text(other)];
+        return [
+          ...fires,
+          ...here
+            .filter((key) => !there.includes(key))
+            .map((key) => complain(node, table, nameOf(key), `is not the same on ${leader.name}`)),
+          ...there
+            .filter((key) => !here.includes(key))
+            .map((key) => complain(leader, table, nameOf(key), `is not the same on ${node.name}`)),
+        ];
+      }),
+    )
+    .filter(
+      (finding, at, all) =>
+        all.findIndex((one) => one.message === finding.message) === at && replicas.length > 0,
+    );
 }
 
 function behind(node: ReachableNode, state: string | undefined): Finding[] {
@@ -259,7 +270,12 @@ function feed(leader: ReachableNode, node: ReachableNode): Finding[] {
   const slot = leader.slots.find((one) => one.name === name);
   if (slot === undefined)
     return [
-      error('slot-missing', `Slot ${name} on ${leader.name} is gone.`, `repctl rewire ${node.name}`, leader.name),
+      error(
+        'slot-missing',
+        `Slot ${name} on ${leader.name} is gone.`,
+        `repctl rewire ${node.name}`,
+        leader.name,
+      ),
     ];
   if (slot.walStatus === 'lost' || slot.invalidReason !== null)
     return [

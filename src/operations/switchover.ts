@@ -58,7 +58,9 @@ export function planSwitchover(
     notes: [
       `nothing is lost: ${leader.name} is fenced and drained first; any failure until ${target.name} is promoted is rolled back`,
       `no row is copied; ${leader.name} is a replica at the end`,
-      ...(barrier === undefined ? [] : [`${leader.name} is fenced already, by a switchover that was interrupted`]),
+      ...(barrier === undefined
+        ? []
+        : [`${leader.name} is fenced already, by a switchover that was interrupted`]),
       ...longTransactions(leader, timeoutMs),
       ...request.without.map((name) => `${name} is left out; afterwards: repctl rewire ${name}`),
     ],

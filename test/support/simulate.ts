@@ -218,6 +218,7 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
                 return {
                   ...node,
                   epochs: leader.epochs,
+                  barriers: leader.barriers ?? [],
                   events: [row, ...node.events],
                   subscriptions: node.subscriptions.map((candidate) =>
                     candidate === own ? { ...candidate, appliedLsn: position } : candidate,
@@ -251,12 +252,36 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
           one.name === action.subscription ? { ...one, enabled: true } : one,
         ),
       }));
+    case 'fence':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        tables: node.tables.map((table) => ({ ...table, fence: 'enabled' as const })),
+        barriers: [{ id: `barrier ${String(action.epoch)}`, epoch: action.epoch, holds: true }],
+      }));
+    case 'drain': {
+      const position = nextLsn(nodeIn(snapshot, action.leader));
+      return action.nodes.reduce(
+        (state, name) =>
+          change(state, name, (node) => ({
+            ...node,
+            barriers: (nodeIn(snapshot, action.leader).barriers ?? []).map((one) => ({
+              ...one,
+              holds: false,
+            })),
+            subscriptions: node.subscriptions.map((one) =>
+              one.enabled ? { ...one, appliedLsn: position } : one,
+            ),
+          })),
+        snapshot,
+      );
+    }
     case 'promote':
       return change(snapshot, action.node, (node) => {
         const former = node.subscriptions.find((one) => one.name === action.subscription);
         return {
           ...node,
           tables: node.tables.map((table) => ({ ...table, fence: 'disabled' as const })),
+          ...(action.drained === true ? { barriers: [] } : {}),
           subscriptions: node.subscriptions.map((one) =>
             one === former ? { ...one, enabled: false, slotName: null, workerPid: null } : one,
           ),
@@ -271,8 +296,10 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
       });
     case 'attach': {
       const leader = nodeIn(snapshot, action.leader);
+      const led = nodeIn(snapshot, action.node).epochs[0]?.leader === action.node;
       return change(snapshot, action.node, (node) => ({
         ...node,
+        ...(led ? { slots: node.slots.filter((one) => !isOwnSlot(one.name)), standbyBases: [] } : {}),
         subscriptions: [
           ...node.subscriptions.filter((one) => !isOwn(one)),
           subscription(node.name, action.epoch, leader.tables, 'r'),

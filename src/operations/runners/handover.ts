@@ -9,12 +9,7 @@ import { qualified } from '../../postgres/quote.js';
 import type { Lsn } from '../../postgres/lsn.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import {
-  type SequenceUse,
-  highestInUse,
-  readSequences,
-  setPastSql,
-} from '../../replication/sequences.js';
+import { type SequenceUse, highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
 import type { RunnerContext } from './context.js';
 
 /** Shared by the runners of one run; each field is set by the step that knows it. */
@@ -79,8 +74,7 @@ export async function readyTarget(
   const fences = await session.query<FencedTable>(fencedTablesSql(tables));
   const sequences = await highestInUse(session, await readSequences(session, tables));
   const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted[0];
-  if (exhausted !== undefined)
-    throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
+  if (exhausted !== undefined) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
   const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');
   try {
     await beginAlone(session, fences);

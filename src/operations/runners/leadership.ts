@@ -80,7 +80,8 @@ async function sequenceStatements(
  */
 export async function attach(context: RunnerContext, action: Attach): Promise<StepResult> {
   const { promoted, fence } = context.handover ?? {};
-  if (promoted?.epoch === action.epoch && fence !== undefined) return follow(context, action, promoted, fence);
+  if (promoted?.epoch === action.epoch && fence !== undefined)
+    return follow(context, action, promoted, fence);
   const session = await context.fleet.session(action.node);
   // What was applied with synchronous_commit=off must survive a crash here before the slot moves past it there.
   await flushNow(session);

@@ -10,7 +10,13 @@ import { highestInUseSql, setPastSql } from '../../replication/sequences.js';
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, Drain, Promote } from '../actions.js';
-import { type RunnerContext, type SwitchoverContext, look, subscriptionRequestFor, waitFor } from './context.js';
+import {
+  type RunnerContext,
+  type SwitchoverContext,
+  look,
+  subscriptionRequestFor,
+  waitFor,
+} from './context.js';
 import { type Fenced, type Promoted, readyTarget, sequenceExhausted } from './handover.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -23,10 +29,10 @@ export async function drain(context: SwitchoverContext, action: Drain, run: RunC
     action.nodes.map(async (name) => {
       const start = performance.now();
       const session = await context.fleet.session(name);
-      const seen = await waitFor(
-        async () => ((await session.prepared(sql)).length > 0 ? true : undefined),
-        { timeoutMs: action.timeoutMs, pauseMs: 0 },
-      );
+      const seen = await waitFor(async () => ((await session.prepared(sql)).length > 0 ? true : undefined), {
+        timeoutMs: action.timeoutMs,
+        pauseMs: 0,
+      });
       if (seen === undefined) throw notDrained(name, action);
       waiting.delete(name);
       if (waiting.size > 0) run.report({ message: `waits for ${[...waiting].join(', ')}` });

@@ -12,6 +12,7 @@ import { planDestroy, planNodeRemove } from '../../../src/operations/destroy.js'
 import { planFailover } from '../../../src/operations/failover.js';
 import { planNodeAdd } from '../../../src/operations/node-add.js';
 import { planRewire } from '../../../src/operations/rewire.js';
+import { planSwitchover } from '../../../src/operations/switchover.js';
 import type { Planned } from '../../../src/plan/plan.js';
 import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
 
@@ -45,6 +46,11 @@ const failoverPlanner =
   (config: ClusterConfig): Planner =>
   (snapshot) =>
     planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: true });
+
+const switchoverPlanner =
+  (config: ClusterConfig, target: string, without: readonly string[] = []): Planner =>
+  (snapshot) =>
+    planSwitchover(snapshot, config, { target, without, terminateBlockers: false });
 
 const stepsOf = (planned: Planned<Action>): readonly OperationStep[] | 'refused' =>
   planned.kind === 'plan' ? planned.plan.steps : 'refused';
@@ -116,6 +122,30 @@ describe('plans can be resumed after any prefix', () => {
         const gone = nodes.filter((name) => !survivors.includes(name));
         const broken = gone.reduce<Snapshot>((state, name) => unreachable(state, name), healthy);
         expect(resumable(broken, failoverPlanner(config), 'refused')).toBeGreaterThan(2);
+      }),
+    );
+  });
+
+  it('switchover, named and not, with replicas left out, round and round', () => {
+    fc.assert(
+      fc.property(clusters, fc.integer({ min: 2, max: 5 }), ({ count, twins, positions, down }, named) => {
+        const nodes = names(count);
+        const config = configOf(nodes);
+        const healthy = spread(complete(bare(nodes, twins), createPlanner(config)), nodes, positions);
+        const target = `n${String(Math.min(named, count))}`;
+        const without = [...new Set(down.map((index) => `n${String(index)}`))].filter(
+          (name) => nodes.includes(name) && name !== target,
+        );
+        const broken = without.reduce<Snapshot>((state, name) => unreachable(state, name), healthy);
+        // A majority must be there.
+        fc.pre((count - without.length) * 2 > count);
+        const to = (name: string, ...left: string[]): Planner => switchoverPlanner(config, name, left);
+        expect(resumable(broken, to(target, ...without), 'refused')).toBeGreaterThan(4);
+        if (without.length > 0) return;
+        const moved = complete(healthy, to(target));
+        for (const node of moved.nodes)
+          if (node.reachable) expect(node.subscriptions.filter((one) => one.slotName === null)).toEqual([]);
+        expect(resumable(moved, to('n1'), 'refused')).toBeGreaterThan(4);
       }),
     );
   });
