@@ -6,29 +6,46 @@ import type { Action } from './actions.js';
 import { factsOf, unknownNode } from './facts.js';
 import { planFailover } from './failover.js';
 import type { FailoverRequest } from './failover-request.js';
+import { planSwitchover } from './switchover.js';
+import type { SwitchoverRequest } from './switchover-request.js';
 
+export interface PromoteRequest {
+  readonly target: string;
+  readonly failover: FailoverRequest;
+  readonly switchover: SwitchoverRequest;
+}
+
+/**
+ * A switchover while the leader answers, a failover when it does not. What an interrupted failover left over is
+ * finished first, whichever it would be now.
+ */
 export function planPromote(
   snapshot: Snapshot,
   config: ClusterConfig,
-  request: FailoverRequest & { readonly target: string },
+  { target, failover, switchover }: PromoteRequest,
 ): Planned<Action> {
   const facts = factsOf(snapshot, config);
   const { leader, epoch } = facts;
-  if (!config.nodes.some((node) => node.name === request.target))
-    return refused('promote', [unknownNode(facts, request.target)]);
-  const plan = planFailover(snapshot, config, request);
-  if (plan.kind === 'plan' || leader === undefined || epoch === undefined) return plan;
-  const message =
-    leader.name === request.target
-      ? `${leader.name} is the leader already (epoch ${String(epoch.epoch)}).`
-      : `${leader.name} leads and answers; a planned switchover to ${request.target} comes with the next release.`;
-  return refused('promote', [
-    {
-      code: leader.name === request.target ? 'is-leader' : 'leader-alive',
-      severity: 'error',
-      node: leader.name,
-      message,
-      fix: 'repctl status',
-    },
-  ]);
+  if (!config.nodes.some((node) => node.name === target))
+    return refused('promote', [unknownNode(facts, target)]);
+  if (leader === undefined || epoch === undefined) {
+    const gone = epoch === undefined ? 'no leader is known' : `${epoch.leader}, the leader, does not answer`;
+    return because(
+      planFailover(snapshot, config, { ...failover, target }),
+      `failover, because ${gone}: what it had not sent yet is at risk`,
+    );
+  }
+  if (leader.name === target && epoch.operation === 'failover') {
+    const rest = planFailover(snapshot, config, { ...failover, target });
+    if (rest.kind === 'plan') return rest;
+  }
+  return because(
+    planSwitchover(snapshot, config, { ...switchover, target }),
+    `switchover, because ${leader.name}, the leader, answers: nothing is lost`,
+  );
 }
+
+const because = (planned: Planned<Action>, note: string): Planned<Action> =>
+  planned.kind === 'plan'
+    ? { kind: 'plan', plan: { ...planned.plan, notes: [note, ...planned.plan.notes] } }
+    : planned;

@@ -4,6 +4,7 @@
  * is asked once the session that sent it is certainly gone.
  */
 import type { Fleet } from '../cluster/fleet.js';
+import type { Lock } from '../cluster/lock.js';
 import { BARRIER_KIND } from '../cluster/names.js';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 import type { FinishedStep } from '../plan/execute.js';
@@ -13,6 +14,7 @@ import type { Session } from '../postgres/session.js';
 import { setFence } from '../replication/fencing.js';
 import type { TableName } from '../cluster/model.js';
 import type { Action, Promote } from './actions.js';
+import { mayGoBack } from './locked.js';
 import { waitFor } from './runners/context.js';
 import type { Handover } from './runners/handover.js';
 
@@ -21,6 +23,8 @@ const ASK_MS = 10_000;
 
 export interface Undo {
   readonly fleet: Fleet;
+  readonly lock?: Lock | undefined;
+  readonly acceptMinority?: boolean | undefined;
   readonly journal: Journal;
   readonly handover: Handover;
 }
@@ -52,7 +56,7 @@ export async function orRollBack(
 
 async function rollBack(
   promotion: Promote,
-  { fleet, journal, handover }: Undo,
+  { fleet, journal, handover, lock, acceptMinority = false }: Undo,
   error: unknown,
 ): Promise<unknown> {
   const { node: target, previousLeader: leader } = promotion;
@@ -66,6 +70,8 @@ async function rollBack(
   }
   await handover.target?.session.close();
   try {
+    if (!(await mayGoBack(lock, { fleet, operation: 'rollback', acceptMinority })))
+      throw new RepctlError('lock-lost', 'Another operation has begun.', { exit: EXIT.refused });
     const lifted = await lift(fleet, leader, handover);
     if (!lifted && isRefusal(error)) return error;
     await told(error instanceof RepctlError ? error.code : 'bug');

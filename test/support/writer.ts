@@ -17,7 +17,7 @@ export interface Writer {
 }
 
 /** Writers that go round the nodes until one takes their write. Every row has a key of its own. */
-export async function startWriter(config: ClusterConfig, count: number, pauseMs = 2): Promise<Writer> {
+export function startWriter(config: ClusterConfig, count: number, pauseMs = 2): Writer {
   const acknowledged: string[] = [];
   const state = { stopped: false, last: performance.now(), gap: 0 };
   const run = `${String(process.pid)}-${String(Math.floor(Math.random() * 1e9))}`;

@@ -51,7 +51,7 @@ describe('switchover', () => {
   const leaderNow = async () => factsOf(await observe(fleet), servers.config).epoch?.leader ?? '';
 
   it('goes ten times round all nodes and home, with a writer: equal, and nothing left over', async () => {
-    writer = await startWriter(servers.config, 2);
+    writer = startWriter(servers.config, 2);
     const round = ['n2', 'n3', 'n4', 'n1', 'n3', 'n2', 'n4', 'n2', 'n3', 'n1'];
     for (const target of round) {
       const steps = await switchover({ target });

@@ -140,13 +140,23 @@ describe('failover: refusals', () => {
     ).toBe(true);
   });
 
-  it('promote says that a living leader is not replaced yet', () => {
-    const planned = planPromote(healthy(), config, { ...request, target: 'n2' });
-    expect(planned.kind === 'refused' && planned.refusal.findings[0]?.message).toContain(
-      'switchover to n2 comes with the next release',
-    );
-    const same = planPromote(healthy(), config, { ...request, target: 'n1' });
-    expect(same.kind === 'refused' && same.refusal.findings[0]?.code).toBe('is-leader');
+  it('promote is a switchover while the leader answers, else a failover, and says why', () => {
+    const promote = (snapshot: Snapshot, target: string) =>
+      planPromote(snapshot, config, {
+        target,
+        failover: request,
+        switchover: { without: [], terminateBlockers: false },
+      });
+    const notes = (snapshot: Snapshot): string | undefined => {
+      const planned = promote(snapshot, 'n2');
+      return planned.kind === 'plan' ? planned.plan.notes[0] : JSON.stringify(planned.refusal.findings);
+    };
+    expect(notes(healthy())).toBe('switchover, because n1, the leader, answers: nothing is lost');
+    expect(notes(unreachable(healthy(), 'n1'))).toMatch(/^failover, because n1, the leader, does not answer/);
+    const same = promote(healthy(), 'n1');
+    expect(same.kind === 'refused' && same.refusal.findings[0]?.code).toBe('target-is-leader');
+    const unknown = promote(healthy(), 'n9');
+    expect(unknown.kind === 'refused' && unknown.refusal.findings[0]?.code).toBe('unknown-node');
   });
 });
 
