@@ -8,7 +8,13 @@ import { RepctlError, messageOf } from '../errors.js';
 import { parseConfigFile } from './file.js';
 import { configDir, stateDir } from './paths.js';
 import { type Env, resolveConnection } from './resolve.js';
-import { type ClusterConfig, type NodeConfig, NODE_NAME } from './schema.js';
+import {
+  type ClusterConfig,
+  type FileConfig,
+  type HooksConfig,
+  type NodeConfig,
+  NODE_NAME,
+} from './schema.js';
 import { hasReference } from './variables.js';
 
 /** The file in which `sandbox up` leaves the configuration of the cluster that is up. */
@@ -68,7 +74,7 @@ function readConfig(file: string, env: Env): ClusterConfig {
 /** The configuration in `text`; `file` is its name in errors and as the source. Throws as loadConfig does. */
 export function parseConfig(text: string, file: string, env: Env = process.env): ClusterConfig {
   const { data, given, at } = parseConfigFile(text, file, env);
-  const { nodes, connectTimeout, statementTimeout, drainTimeout, ...rest } = data;
+  const { nodes, connectTimeout, statementTimeout, drainTimeout, hooks, ...rest } = data;
   const list = Object.entries(nodes).map(([name, { replicationUrl, ...node }]) => ({
     name,
     ...node,
@@ -81,9 +87,19 @@ export function parseConfig(text: string, file: string, env: Env = process.env):
     statementTimeoutMs: statementTimeout * 1000,
     drainTimeoutMs: drainTimeout * 1000,
     nodes: list,
+    ...(hooks === undefined ? {} : { hooks: hooksOf(hooks, file) }),
     source: file,
     ...(warnings.length === 0 ? {} : { warnings }),
   };
+}
+
+/** A program with a / in its name is found from where the file is, one without in PATH. */
+function hooksOf({ timeout, ...hooks }: NonNullable<FileConfig['hooks']>, file: string): HooksConfig {
+  const found = Object.entries(hooks).map(([hook, argv]) => {
+    const [program = '', ...rest] = argv as readonly string[];
+    return [hook, [program.includes('/') ? path.resolve(path.dirname(file), program) : program, ...rest]];
+  });
+  return { ...(Object.fromEntries(found) as Omit<HooksConfig, 'timeoutMs'>), timeoutMs: timeout * 1000 };
 }
 
 function reason(error: unknown): string {

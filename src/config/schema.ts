@@ -26,6 +26,17 @@ const nodeSchema = z.strictObject({
   priority: z._default(whole(0, 1000), 100),
 });
 
+const argv = z.optional(z.array(text()).check(z.minLength(1)));
+
+/** Programs around a leader change; docs/configuration.md. */
+const hooksSchema = z.strictObject({
+  beforePromote: argv,
+  afterPromote: argv,
+  onRollback: argv,
+  /** Seconds. */
+  timeout: z._default(number(0.1, 3600), 10),
+});
+
 export const configSchema = z.strictObject({
   cluster: text(63),
   /** Tables to replicate: `products`, `public.orders`, `app.*`. */
@@ -39,7 +50,10 @@ export const configSchema = z.strictObject({
   statementTimeout: z._default(number(0.1, 86_400), 30),
   /** Seconds that a failover waits for apply workers to finish what they had received. */
   drainTimeout: z._default(number(0.1, 86_400), 10),
+  hooks: z.optional(hooksSchema),
 });
+
+const HOOK = 'a program and its arguments as a list, such as [/usr/local/bin/move-address, --quiet]';
 
 /** What to write, by the path with node and table names as `*`; also the keys that exist there. */
 export const EXPECTED: Readonly<Record<string, string>> = {
@@ -56,6 +70,14 @@ export const EXPECTED: Readonly<Record<string, string>> = {
   connectTimeout: 'seconds from 0.1 to 3600',
   statementTimeout: 'seconds from 0.1 to 86400',
   drainTimeout: 'seconds from 0.1 to 86400',
+  hooks: 'programs by beforePromote, afterPromote or onRollback',
+  'hooks.beforePromote': HOOK,
+  'hooks.afterPromote': HOOK,
+  'hooks.onRollback': HOOK,
+  'hooks.beforePromote.*': HOOK,
+  'hooks.afterPromote.*': HOOK,
+  'hooks.onRollback.*': HOOK,
+  'hooks.timeout': 'seconds from 0.1 to 3600',
 };
 
 export type FileConfig = z.infer<typeof configSchema>;
@@ -65,6 +87,15 @@ export interface NodeConfig {
   readonly url: string;
   readonly replicationUrl?: string | Readonly<Record<string, string>>;
   readonly priority: number;
+}
+
+/** Programs that run around a leader change: each a program and its arguments; no shell reads them. */
+export interface HooksConfig {
+  readonly beforePromote?: readonly string[];
+  readonly afterPromote?: readonly string[];
+  readonly onRollback?: readonly string[];
+  /** A program that runs for longer is ended, with all that it started. */
+  readonly timeoutMs: number;
 }
 
 export interface ClusterConfig {
@@ -78,6 +109,7 @@ export interface ClusterConfig {
   readonly connectTimeoutMs: number;
   readonly statementTimeoutMs: number;
   readonly drainTimeoutMs: number;
+  readonly hooks?: HooksConfig;
   /** Where it was read from: a path, `sandbox`, or `environment`. */
   readonly source: string;
   /** What the operator should know about the configuration itself, such as a file that others can read. */

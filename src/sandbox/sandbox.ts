@@ -101,9 +101,12 @@ export function toFileConfig(sandbox: Sandbox): FileConfig {
 
 /** The configuration that the domain works with. */
 export function toClusterConfig(sandbox: Sandbox): ClusterConfig {
-  const { nodes, connectTimeout, statementTimeout, drainTimeout, ...rest } = toFileConfig(sandbox);
+  const { cluster, tables, sequenceGap, nodes, connectTimeout, statementTimeout, drainTimeout } =
+    toFileConfig(sandbox);
   return {
-    ...rest,
+    cluster,
+    tables,
+    sequenceGap,
     connectTimeoutMs: connectTimeout * 1000,
     statementTimeoutMs: statementTimeout * 1000,
     drainTimeoutMs: drainTimeout * 1000,
