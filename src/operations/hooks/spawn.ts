@@ -127,11 +127,6 @@ function notStarted(call: HookCall, error: unknown): NonNullable<HookReport['err
     };
   if (code === 'EACCES')
     return { code: 'hook-not-executable', message: `${named(call)} is not executable: chmod +x ${program}` };
-  if (code === 'ENOEXEC')
-    return {
-      code: 'hook-not-executable',
-      message: `${named(call)} is no program: a script begins with a line such as #!/bin/sh.`,
-    };
   const text = error instanceof Error ? error.message : String(error);
   return { code: 'hook-failed', message: `${named(call)} could not be started: ${text}` };
 }

@@ -75,6 +75,23 @@ describe('a good file', () => {
     expect(config.warnings).toBeUndefined();
   });
 
+  it('takes hooks as lists; a program with a / is found from where the file is', () => {
+    const name = file(`${GOOD}hooks:\n  beforePromote: [./move, --to]\n  onRollback: [logger, back]\n`);
+    const config = loadConfig({ file: name, env: environment({ PW: 'x' }) });
+    expect(config.hooks).toEqual({
+      beforePromote: [path.join(dir, 'move'), '--to'],
+      onRollback: ['logger', 'back'],
+      timeoutMs: 10_000,
+    });
+    const bad = failure(`${GOOD}hooks:\n  beforePromote: ./move --to\n`, { PW: 'x' });
+    expect(bad.message).toContain(
+      'hooks.beforePromote: has a value that does not fit; write a program and its arguments as a list',
+    );
+    expect(failure(`${GOOD}hooks:\n  afterpromote: [x]\n`, { PW: 'x' }).hint).toBe(
+      'Did you mean afterPromote?',
+    );
+  });
+
   it('takes a whole URL, a key=value password, a default and a number from variables', () => {
     const text = `cluster: \${NAME:-shop}
 sequenceGap: \${GAP}
