@@ -4,6 +4,7 @@ import {
   heal,
   isolate,
   killNode,
+  nodeOf,
   nodeState,
   pauseNode,
   resumeNode,
@@ -12,7 +13,7 @@ import {
 } from '../../../src/sandbox/sandbox.js';
 import type { Event, History, Who } from './generate.js';
 import type { Program, Run } from './program.js';
-import type { Stage } from './stage.js';
+import { type Stage, connect } from './stage.js';
 import { type Watcher, within } from './watcher.js';
 import type { Writer } from './writer.js';
 
@@ -27,12 +28,14 @@ export interface World {
   /** What happened, one line each. */
   readonly log: (line: string) => void;
   readonly violations: string[];
+  /** How long the cluster may take to become healthy, milliseconds. */
+  readonly patienceMs: number;
   /** Undoes what still holds, in any order. */
   readonly undo: Set<() => Promise<void>>;
   readonly crashes: { readonly node: string; readonly at: number }[];
   /** Nodes that were taken down, the last one first. */
   readonly down: string[];
-  /** Nodes that were emptied and copied again with --accept-data-loss. */
+  /** Nodes whose own writes were thrown away with --accept-data-loss. */
   readonly discarded: Set<string>;
 }
 
@@ -102,6 +105,13 @@ export async function act(world: World, event: Event): Promise<void> {
       log('heal all links');
       await heal(sandbox);
       return;
+    case 'sql': {
+      const name = who(world, event.who);
+      log(`on ${name}: ${event.text}`);
+      const client = await connect(nodeOf(sandbox, name).directUrl);
+      await client.query(event.text).finally(() => client.end());
+      return;
+    }
     case 'big':
       log(`a transaction of ${String(event.megabytes)} MB`);
       world.writers[0]?.big(event.megabytes);
@@ -159,7 +169,7 @@ export async function repctl(
       .filter((text) => /^[✓✗] |^ {2}(?!✓)/u.test(text))
       .slice(-14))
       log(`    ${line}`);
-  if (args.includes('--recopy') && run.code === 0) world.discarded.add(args[1] ?? '');
+  if (args.includes('--accept-data-loss') && run.code !== null) world.discarded.add(args[1] ?? '');
   if (run.hung) world.violations.push(`hung: ${shown} did not end within 45 s`);
   if (run.code === 1) world.violations.push(`bug: ${shown} ended with exit 1: ${run.stderr.slice(-600)}`);
   if (run.code === 2) throw new Error(`the harness typed nonsense: ${shown}: ${run.stderr}`);

@@ -32,6 +32,8 @@ export type Event =
     }
   | { readonly do: 'heal' }
   | { readonly do: 'big'; readonly megabytes: number }
+  /** Statements of a client, past the proxy; for histories that are written, not drawn. */
+  | { readonly do: 'sql'; readonly who: Who; readonly text: string }
   | {
       readonly do: 'run';
       readonly command: string;

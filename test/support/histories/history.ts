@@ -12,7 +12,7 @@ import { newLedger } from './ledger.js';
 import { mend } from './mend.js';
 import type { Program } from './program.js';
 import { randomOf } from './random.js';
-import { startReader } from './reader.js';
+import { noReader, startReader } from './reader.js';
 import { type Stage, TABLES } from './stage.js';
 import { startWatcher } from './watcher.js';
 import { startWriter } from './writer.js';
@@ -32,6 +32,8 @@ export interface Outcome {
 export interface PlayOptions {
   readonly stage: Stage;
   readonly program: Program;
+  /** How long the cluster may take to become healthy in the end, milliseconds; default 60 s. */
+  readonly patienceMs?: number;
 }
 
 export const playSeed = (
@@ -41,7 +43,10 @@ export const playSeed = (
 ): Promise<Outcome> => play(generate(seed, { commands: options.program.commands, ...generating }), options);
 
 /** Plays a history on fresh databases. Throws only when the harness itself fails. */
-export async function play(history: History, { stage, program }: PlayOptions): Promise<Outcome> {
+export async function play(
+  history: History,
+  { stage, program, patienceMs = 60_000 }: PlayOptions,
+): Promise<Outcome> {
   const start = performance.now();
   const log: string[] = [];
   const say = (line: string): void =>
@@ -76,7 +81,8 @@ export async function play(history: History, { stage, program }: PlayOptions): P
       pauseMs: history.pauseMs,
     }),
   );
-  const reader = startReader(config, home, history.pauseMs * 2);
+  // Without writers nobody writes at all.
+  const reader = history.writers === 0 ? noReader : startReader(config, home, history.pauseMs * 2);
   const world: World = {
     stage,
     program,
@@ -85,6 +91,7 @@ export async function play(history: History, { stage, program }: PlayOptions): P
     watcher,
     writers,
     log: say,
+    patienceMs,
     violations: [],
     undo: new Set(),
     crashes: [],

@@ -49,7 +49,6 @@ export function commandsIn(text: string): string[][] {
   });
 }
 
-const PATIENCE_MS = 60_000;
 const COMMANDS_MAX = 24;
 /** How long trouble that passes by itself (a worker that connects again) may take before something is typed. */
 const SETTLE_MS = 1500;
@@ -68,7 +67,7 @@ export async function mend(world: World): Promise<boolean> {
   const typed: string[] = [];
   let status: Status | undefined;
   let changedAt = Date.now();
-  while (Date.now() - start < PATIENCE_MS && typed.length < COMMANDS_MAX) {
+  while (Date.now() - start < world.patienceMs && typed.length < COMMANDS_MAX) {
     status = await look(world);
     if (status?.state === 'healthy') {
       log(`healthy after ${String(typed.length)} commands, ${String(Date.now() - start)} ms`);

@@ -92,3 +92,9 @@ export function startReader(config: ClusterConfig, home: string, pauseMs: number
     },
   };
 }
+
+export const noReader: Reader = {
+  violations: [],
+  counts: { writes: 0, reads: 0, lost: 0 },
+  stop: () => Promise.resolve(),
+};
