@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { judge, rowsOn } from './judge.js';
 import { type Ledger, startLedger } from './ledger.js';
-import { type Outcome, type Typed, commandsIn, start } from './operator.js';
+import { type Outcome, type Status, type Typed, commandsIn, start } from './operator.js';
 import type { Rig } from './rig.js';
 import { type Operation, type Scene, prepare } from './scenes.js';
 import type { Report, Strike } from './strike.js';
@@ -133,6 +133,7 @@ const PATIENCE_MS = 60_000;
 class Hand {
   readonly transcript: string[] = [];
   readonly rejoined = new Set<string>();
+  readonly discarded = new Set<string>();
   readonly disk = new Set<string>();
   private readonly tried = new Map<string, number>();
 
@@ -161,6 +162,7 @@ class Hand {
     const takesYes =
       this.rig.commands.get(argv.slice(0, 2).join(':')) ?? this.rig.commands.get(argv[0] ?? '') ?? false;
     const full = takesYes && !argv.includes('--yes') ? [...argv, '--yes'] : argv;
+    if (argv.includes('--accept-data-loss')) for (const word of argv) this.discarded.add(word);
     if (/^(rejoin|rewire)/.test(key))
       for (const name of argv.filter((word) => this.rig.names.includes(word))) await this.look(name);
     const outcome = await ended(start(this.rig.terminal, full));
@@ -216,25 +218,31 @@ async function restore(rig: Rig, hand: Hand, state: Struck): Promise<void> {
   hand.again();
 }
 
+/** The findings that name a command which does something. */
+const todo = (rig: Rig, seen: Status): Status['findings'] =>
+  seen.findings.filter(({ fix }) =>
+    commandsIn(fix ?? '', rig.names, new Set(rig.commands.keys())).some((typed) => !typed.looks),
+  );
+
+const wordsOf = (seen: Status): string =>
+  seen.findings.map((it) => `${it.node ?? ''} ${it.code}: ${it.message} (${it.fix ?? ''})`).join('; ');
+
 /** Types on until `status` is content and has nothing more to do; undefined, or why there is no way on. */
 async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Promise<string | undefined> {
   let last = first;
   for (;;) {
     const seen = await quiet(rig, last.code === 0 ? 3000 : 0);
-    const known = new Set(rig.commands.keys());
-    const left = seen.findings.filter((it) =>
-      commandsIn(it.fix ?? '', rig.names, known).some((typed) => !typed.looks),
-    );
+    const left = todo(rig, seen);
     if (seen.state === 'healthy' && left.length === 0 && last.code === 0) return undefined;
     const now = performance.now();
-    const words = seen.findings.map((it) => `${it.node ?? ''} ${it.code} (${it.fix ?? ''})`).join('; ');
-    if (now > untilMs) return `not healthy in time: ${seen.state}: ${words}`;
-    const typed = hand.next(last, left);
+    if (now > untilMs) return `not healthy in time: ${seen.state}: ${wordsOf(seen)}`;
+    let typed = hand.next(last, left);
     if (typed === undefined) {
-      // A refusal because there is nothing left to do is an end like any other.
+      // A refusal because there is nothing left to do is an end like any other: what does status say?
       const calm = await quiet(rig, 4000);
-      if (calm.state === 'healthy') return undefined;
-      return `no way on from ${calm.state}: ${words}`;
+      if (calm.state === 'healthy' && todo(rig, calm).length === 0) return undefined;
+      typed = hand.next(last, todo(rig, calm));
+      if (typed === undefined) return `no way on from ${calm.state}: ${wordsOf(calm)}`;
     }
     last = await hand.type(typed.argv);
   }
@@ -243,13 +251,10 @@ async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Prom
 /** Status, as soon as it is healthy without anything to do; at the latest after `ms`. */
 async function quiet(rig: Rig, ms: number): ReturnType<Rig['status']> {
   const deadline = performance.now() + ms;
-  const known = new Set(rig.commands.keys());
   for (;;) {
     const seen = await rig.status();
-    const todo = seen.findings.some((it) =>
-      commandsIn(it.fix ?? '', rig.names, known).some((typed) => !typed.looks),
-    );
-    if ((seen.state === 'healthy' && !todo) || performance.now() > deadline) return seen;
+    if ((seen.state === 'healthy' && todo(rig, seen).length === 0) || performance.now() > deadline)
+      return seen;
   }
 }
 
@@ -297,7 +302,7 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
     await hitting;
     hand.note(first);
     if (first.argv[0] === 'rejoin' && first.code === 0) hand.rejoined.add(scene.target);
-    if (first.ms >= PATIENCE_MS) violations.push(`it did not end within ${String(PATIENCE_MS)} ms`);
+    if (first.ms >= PATIENCE_MS - 500) violations.push(`it did not end within ${String(PATIENCE_MS)} ms`);
     if (first.code === 1)
       violations.push(`exit 1: ${first.error?.code ?? ''} ${first.error?.message ?? first.stderr}`);
     let last = first;
@@ -332,6 +337,7 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       clients,
       disk: hand.disk,
       rejoined: hand.rejoined,
+      discarded: hand.discarded,
       mayLose: operations.some((row) => row.operation !== 'switchover'),
     });
     verdict = judged;

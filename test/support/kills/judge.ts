@@ -114,6 +114,8 @@ export interface Case {
   readonly disk: ReadonlySet<string>;
   /** Nodes that `rejoin` brought back: what they had and nobody else must be in a file. */
   readonly rejoined: ReadonlySet<string>;
+  /** Nodes that were emptied with --accept-data-loss: what they took until then is known to be thrown away. */
+  readonly discarded: ReadonlySet<string>;
   /** Whether the leader was gone at some time, so that a loss may be announced at all. */
   readonly mayLose: boolean;
 }
@@ -137,9 +139,13 @@ export async function judge(rig: Rig, about: Case): Promise<Verdict> {
     const doubled = here.filter((key, index) => here.indexOf(key) !== index);
     violations.push(`rows twice: ${doubled.slice(0, 5).join(' ')} (${String(doubled.length)})`);
   }
+  const idle = new Set(
+    about.ledger.acknowledged.filter((it) => it.foundNone).map((it) => rowKey(it.client, it.n)),
+  );
   const present = ({ client, n }: { client: number; n: number }): boolean => {
     const remover = deletedBy(n);
-    return kept.has(rowKey(client, n)) || (remover !== undefined && kept.has(rowKey(client, remover)));
+    if (kept.has(rowKey(client, n))) return true;
+    return remover !== undefined && kept.has(rowKey(client, remover)) && !idle.has(rowKey(client, remover));
   };
   for (const client of about.clients)
     for (let n = 7; kept.has(rowKey(client, n + 5)); n += 7)
@@ -241,7 +247,7 @@ async function losses(
   };
   wrong(
     'acknowledged, and no former leader had it on disk',
-    missing.filter((it) => !onDisk(it)),
+    missing.filter((it) => !about.discarded.has(it.node) && !onDisk(it)),
   );
   if (about.rejoined.size > 0) {
     const saved = await strandedRows(rig.terminal.home);

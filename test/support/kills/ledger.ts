@@ -22,6 +22,8 @@ export interface Write {
   readonly node: string;
   readonly mark: Mark;
   readonly at: number;
+  /** It was to delete a row, and that was not there: it had been written to another leader and stranded. */
+  readonly foundNone: boolean;
 }
 
 export interface Ledger {
@@ -93,6 +95,7 @@ export function startLedger(sandbox: Sandbox, ids: readonly number[], pauseMs = 
           n,
           node: node.name,
           at: Date.now(),
+          foundNone: results.some((it) => it.command === 'DELETE' && it.rowCount === 0),
           mark: {
             epoch: Number(epoch?.epoch ?? 0),
             leader: epoch?.leader ?? '',

@@ -1,4 +1,5 @@
 /** Cells, and running many of them on one set of servers. */
+import { readFile } from 'node:fs/promises';
 import { type Cell, CUTS, type CellResult, LINKS, type Victim, nameOf, randomOf, runCell } from './cell.js';
 import type { Product } from './product.js';
 import { type Rig, makeRig } from './rig.js';
@@ -75,6 +76,7 @@ export function series(product: Product, tell: (line: string) => void): Series {
         for (const line of [...result.violations.map((it) => `! ${it}`), ...result.transcript])
           tell(`     ${line}`);
       if (!good) {
+        for (const line of await postMortem(rig)) tell(`     · ${line}`);
         await rig.down();
         rig = undefined;
       }
@@ -84,6 +86,30 @@ export function series(product: Product, tell: (line: string) => void): Series {
       await rig?.down();
     },
   };
+}
+
+/** What an investigator would look at first. */
+async function postMortem(rig: Rig): Promise<string[]> {
+  const seen = await rig.status();
+  const lines = [
+    `status: ${seen.state} ${seen.findings.map((it) => `${it.node ?? ''} ${it.code}`).join(', ')}`,
+  ];
+  for (const node of rig.servers.sandbox.nodes) {
+    const rows = await rig.direct.rows<{ line: string }>(
+      node.name,
+      `select subname || ' ' || subenabled || ' ' || coalesce((select string_agg(srrelid::regclass || '=' || srsubstate, ' ') from pg_subscription_rel where srsubid = s.oid), '') as line from pg_subscription s
+       union all select slot_name || ' ' || active || ' ' || confirmed_flush_lsn from pg_replication_slots
+       union all select roname from pg_replication_origin
+       union all select 'epochs ' || string_agg(epoch || ' ' || leader || ' ' || operation, ', ' order by epoch desc) from repctl.epoch`,
+    );
+    lines.push(`${node.name}: ${rows?.map((row) => row.line).join(' | ') ?? 'down'}`);
+    const log = await readFile(node.logFile, 'utf8').catch(() => '');
+    const errors = log
+      .split('\n')
+      .filter((line) => /ERROR|FATAL|PANIC/.test(line) && !line.includes('harness'));
+    for (const line of errors.slice(-4)) lines.push(`    ${line.slice(0, 300)}`);
+  }
+  return lines;
 }
 
 /** Some of a list, spread by a seed. */

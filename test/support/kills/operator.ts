@@ -90,8 +90,8 @@ function errorIn(stdout: string): Outcome['error'] {
 const FLAG = /^--[a-z][a-z-]*$/;
 /** Commands that only look. */
 const LOOKING = new Set(['status', 'doctor', 'lag', 'check', 'history', 'help', 'sandbox']);
-/** What takes nodes away for good. */
-const GIVES_UP = new Set(['node:remove', 'cluster:destroy']);
+/** What gives up nodes or transactions for good: named beside a better way. */
+const GIVES_UP = new Set(['node:remove', 'cluster:destroy', 'subscription:skip']);
 const TOPICS = new Set([
   'cluster',
   'node',
