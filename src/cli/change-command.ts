@@ -15,7 +15,7 @@ import { formatDuration } from '../ui/format.js';
 import type { Style } from '../ui/color.js';
 import { stateDir } from '../config/paths.js';
 import { BaseCommand } from './base-command.js';
-import { confirm } from './confirm.js';
+import { canAsk, confirm } from './confirm.js';
 import { stepReporter } from './progress.js';
 
 /** Frozen shape of --json, docs/json.md. */
@@ -42,8 +42,8 @@ export interface StepReport {
 export interface Change {
   readonly fleet: Fleet;
   readonly planner: Planner;
-  /** `Promote n2 now?` */
-  readonly question: string;
+  /** `Promote n2 now?`, or what makes the question of the plan. */
+  readonly question: string | ((plan: Plan) => string);
   /** What to type next, printed after success. */
   readonly next?: string;
 }
@@ -80,6 +80,12 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   /** The flags of {@link ChangeCommand.baseFlags}, which TypeScript cannot see through the generic parent. */
   private get changeFlags(): ChangeFlags {
     return this.flags as unknown as ChangeFlags;
+  }
+
+  /** Whether somebody sees the plan before anything is done: at a terminal that is asked, or with --dry-run. */
+  protected get shown(): boolean {
+    const { yes, 'dry-run': dryRun } = this.changeFlags;
+    return dryRun || (!yes && canAsk(this.jsonEnabled()));
   }
 
   protected async change({ planner, ...change }: Change): Promise<ChangeResult> {

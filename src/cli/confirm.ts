@@ -7,10 +7,13 @@ export interface ConfirmRequest {
   readonly json: boolean;
 }
 
+/** Whether a person is there to answer. */
+export const canAsk = (json: boolean): boolean => process.stdin.isTTY && process.stderr.isTTY && !json;
+
 /** Throws RepctlError: `confirmation-needed` (exit 6) where nobody can be asked, `declined` (exit 6) on a no. */
 export async function confirm({ question, yes, json }: ConfirmRequest): Promise<void> {
   if (yes) return;
-  if (!process.stdin.isTTY || !process.stderr.isTTY || json) {
+  if (!canAsk(json)) {
     throw new RepctlError(
       'confirmation-needed',
       'This changes the cluster, and nobody is there to be asked.',

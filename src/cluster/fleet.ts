@@ -4,6 +4,9 @@ import type { ClusterConfig, NodeConfig } from '../config/schema.js';
 import { connectionOf } from '../config/connection.js';
 import { type Session, type Trace, openSession } from '../postgres/session.js';
 
+/** More than a login takes; milliseconds. */
+const LOGIN_MS = 250;
+
 export interface FleetOptions {
   trace?: ((trace: Trace) => void) | undefined;
   applicationName?: string;
@@ -17,12 +20,19 @@ export interface Fleet {
   session(name: string): Promise<Session>;
   /** A session of its own, for what must not share a backend (peeks, locks, snapshots); the caller closes it. */
   fresh(name: string, applicationName?: string): Promise<Session>;
+  /**
+   * How long an observer waits for the session of a node, milliseconds: once it has let somebody wait in vain, only
+   * as long as a living server takes. A dead node costs its connect timeout once, not at every look.
+   */
+  patience(name: string): number;
+  waitedInVain(name: string): void;
   close(): Promise<void>;
 }
 
 export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fleet {
   const shared = new Map<string, Promise<Session>>();
   const own = new Set<Session>();
+  const silent = new Set<string>();
   const node = (name: string): NodeConfig => {
     const found = config.nodes.find((candidate) => candidate.name === name);
     if (found) return found;
@@ -63,9 +73,16 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
         if (now === opening) shared.delete(name);
         opening = now === opening ? undefined : now;
       }
-      opening = open(name);
+      opening = open(name).then((session) => {
+        silent.delete(name);
+        return session;
+      });
       shared.set(name, opening);
       return opening;
+    },
+    patience: (name) => (silent.has(name) ? LOGIN_MS : config.connectTimeoutMs + LOGIN_MS),
+    waitedInVain(name) {
+      silent.add(name);
     },
     async fresh(name, applicationName) {
       const session = await open(name, applicationName);

@@ -5,8 +5,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Lsn } from '../postgres/lsn.js';
-import { currentEpoch, reachableLeader } from './epochs.js';
-import type { Snapshot } from './model.js';
+import { currentEpoch, reachableLeader, reachableNodes, slotFor } from './epochs.js';
+import type { ReachableNode, Snapshot } from './model.js';
 
 export interface SeenLeader {
   readonly epoch: number;
@@ -14,6 +14,16 @@ export interface SeenLeader {
   readonly lsn: Lsn;
   /** RFC 3339. */
   readonly at: string;
+  /** Published transactions that no replica had applied then; absent when there were none or nobody counted. */
+  readonly unapplied?: Unapplied;
+}
+
+export interface Unapplied {
+  readonly transactions: number;
+  /** The commit record of the last one. */
+  readonly upTo: Lsn;
+  /** Commit time of the first one, RFC 3339. */
+  readonly since: string;
 }
 
 const fileOf = (stateDir: string, cluster: string): string =>
@@ -29,6 +39,7 @@ export function noteLeader(stateDir: string, snapshot: Snapshot): void {
     leader: leader.name,
     lsn: leader.flushLsn,
     at: snapshot.takenAt,
+    ...unappliedOf(snapshot, leader),
   };
   const file = fileOf(stateDir, snapshot.cluster);
   try {
@@ -37,6 +48,18 @@ export function noteLeader(stateDir: string, snapshot: Snapshot): void {
   } catch {
     // It only ever adds to what a failover can say.
   }
+}
+
+/** What even the replica that was least behind had not applied; nothing where one had all, or was not counted. */
+function unappliedOf(snapshot: Snapshot, leader: ReachableNode): Pick<SeenLeader, 'unapplied'> {
+  const waiting = reachableNodes(snapshot).flatMap((node) => {
+    const slot = node === leader ? undefined : slotFor(leader, node.name);
+    return slot === undefined ? [] : [slot];
+  });
+  const least = waiting.toSorted((a, b) => (a.pendingTransactions ?? 0) - (b.pendingTransactions ?? 0))[0];
+  const { pendingTransactions: transactions, pendingUpTo: upTo, pendingSince: since } = least ?? {};
+  if (transactions == null || transactions === 0 || upTo == null || since == null) return {};
+  return { unapplied: { transactions, upTo, since } };
 }
 
 /** The note of that very epoch and leader; undefined when there is none or it cannot be read. */

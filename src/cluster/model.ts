@@ -103,6 +103,8 @@ export interface SlotInfo {
   readonly pendingSince?: string | null;
   /** How many published transactions wait in it. */
   readonly pendingTransactions?: number | null;
+  /** Commit record of the last of them; null with none. */
+  readonly pendingUpTo?: Lsn | null;
 }
 
 /**
@@ -266,6 +268,8 @@ export interface UnreachableNode {
   /** RepctlError code and message. */
   readonly code: string;
   readonly message: string;
+  /** Nodes that tried to reach it themselves just now, and could not; absent when none was asked to. */
+  readonly silentTo?: readonly string[];
 }
 
 export type NodeSnapshot = ReachableNode | UnreachableNode;

@@ -66,7 +66,10 @@ const unreachable = (name: string, failure: RepctlError): NodeSnapshot => ({
 
 async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
   const limit = fleet.config.connectTimeoutMs;
-  const session = await within(limit + 250, name, fleet.session(name));
+  const session = await within(fleet.patience(name), name, fleet.session(name)).catch((error: unknown) => {
+    fleet.waitedInVain(name);
+    throw error;
+  });
   try {
     const sent = Date.now();
     const start = performance.now();

@@ -1,7 +1,7 @@
 /** What waits in the leader's slots: how many transactions, and since when. */
 import { randomBytes } from 'node:crypto';
 import type { Session } from '../postgres/session.js';
-import { lsnDistance } from '../postgres/lsn.js';
+import { type Lsn, lsnDistance } from '../postgres/lsn.js';
 import { appliedPosition, reachableLeader } from './epochs.js';
 import type { Fleet } from './fleet.js';
 import type { ReachableNode, SlotInfo, Snapshot } from './model.js';
@@ -19,7 +19,8 @@ const EPOCH_2000_MS = Date.UTC(2000, 0, 1);
  */
 const pendingSql = `
   select count(*)::int as transactions,
-         min(('x' || encode(substr(data, 10, 8), 'hex'))::bit(64)::int8) as first
+         min(('x' || encode(substr(data, 10, 8), 'hex'))::bit(64)::int8) as first,
+         ('0/0'::pg_lsn + max(('x' || encode(substr(data, 2, 8), 'hex'))::bit(64)::int8)::numeric)::text as last
     from pg_logical_slot_peek_binary_changes($1, null, null, 'proto_version', '1', 'publication_names', '${PUBLICATION}')
    where get_byte(data, 0) = 66
      and ('x' || encode(substr(data, 2, 8), 'hex'))::bit(64)::int8 >= ($2::pg_lsn - '0/0')`;
@@ -64,16 +65,17 @@ async function peek(session: Session, { slot, applied }: Behind): Promise<SlotIn
     name = `repctltmp_${randomBytes(6).toString('hex')}`;
     await session.query('select pg_copy_logical_replication_slot($1, $2, true)', [slot.name, name]);
   }
-  const [row] = await session.query<{ transactions: number; first: string | null }>(pendingSql, [
-    name,
-    applied,
-  ]);
+  const [row] = await session.query<{ transactions: number; first: string | null; last: Lsn | null }>(
+    pendingSql,
+    [name, applied],
+  );
   if (!row) return undefined;
   const since = row.first === null ? null : EPOCH_2000_MS + Number(BigInt(row.first) / 1000n);
   return {
     ...slot,
     pendingTransactions: row.transactions,
     pendingSince: since === null ? null : new Date(since).toISOString(),
+    pendingUpTo: row.last,
   };
 }
 

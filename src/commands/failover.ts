@@ -1,6 +1,6 @@
 import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
-import { failoverFlags, failoverRequest } from '../cli/failover-flags.js';
+import { failoverFlags, failoverQuestion, failoverRequest } from '../cli/failover-flags.js';
 import { planFailover } from '../operations/failover.js';
 
 export default class Failover extends ChangeCommand<typeof Failover> {
@@ -24,11 +24,12 @@ transaction. Interrupted at any point, the same command finishes the work.`;
       cluster: config.cluster,
       target: this.args.node,
       flags: this.flags,
+      shown: this.shown,
     });
     return this.change({
       fleet: this.fleet(config),
       planner: (snapshot) => planFailover(snapshot, config, request),
-      question: 'Fail over now?',
+      question: failoverQuestion,
       next: 'repctl status',
     });
   }

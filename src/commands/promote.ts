@@ -19,7 +19,7 @@ export default class Promote extends ChangeCommand<typeof Promote> {
     const { node: target } = this.args;
     const request = {
       target,
-      failover: failoverRequest({ cluster: config.cluster, target, flags: this.flags }),
+      failover: failoverRequest({ cluster: config.cluster, target, flags: this.flags, shown: this.shown }),
       switchover: switchoverRequest(target, this.flags),
     };
     return this.change({

@@ -5,6 +5,7 @@
 import type { TableName } from '../cluster/model.js';
 import type { Step } from '../plan/plan.js';
 import type { UpkeepMove } from '../replication/upkeep.js';
+import type { Lsn } from '../postgres/lsn.js';
 
 /** Schema repctl and this node's name; the products table where asked for. */
 export interface Prepare {
@@ -88,6 +89,19 @@ export interface Quiesce {
   readonly kind: 'quiesce';
   readonly node: string;
   readonly subscription: string;
+  /**
+   * Other followers of the same leader, with their subscriptions. Once one of them has all that this node received,
+   * there is nothing to wait for here: writers would wait for nothing.
+   */
+  readonly rivals?: readonly Follower[];
+  /** Stop even a worker that has received transactions which it could not apply in time and nobody else has. */
+  readonly acceptDataLoss?: boolean;
+}
+
+/** A node with the subscription by which it follows. */
+export interface Follower {
+  readonly node: string;
+  readonly subscription: string;
 }
 
 /** Enables a subscription of the present epoch that was disabled: its worker goes on exactly where it stopped. */
@@ -132,6 +146,8 @@ export interface Promote {
   readonly operation: string;
   /** The former leader is fenced and drained: a switchover. */
   readonly drained?: boolean;
+  /** The former leader's position as a command last noted it down; for the record of what may be lost. */
+  readonly seenLsn?: Lsn | undefined;
 }
 
 /** Mapped rewire: advance slot repctl_<node> on the leader to the mapped point, then swap subscriptions. */

@@ -24,8 +24,9 @@ export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest):
       fix: 'Name another node, or none for the most advanced one.',
     });
   }
-  const gone = facts.snapshot.nodes.find((node) => node.name === epoch.leader && !node.reachable);
-  if (gone?.reachable === false && ANSWERS.has(gone.code) && !request.leaderIsDead) {
+  const found = facts.snapshot.nodes.find((node) => node.name === epoch.leader);
+  const gone = found?.reachable === false ? found : undefined;
+  if (gone !== undefined && ANSWERS.has(gone.code) && !request.leaderIsDead) {
     findings.push({
       code: 'leader-answers',
       severity: 'error',
@@ -34,7 +35,9 @@ export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest):
       fix: 'Mend the login; or, if you know that it serves nobody: repctl failover --leader-is-dead',
     });
   }
-  const witnesses = request.leaderIsDead ? [] : facts.reachable.filter((node) => hearsLeader(node, epoch));
+  const witnesses = request.leaderIsDead
+    ? []
+    : facts.reachable.filter((node) => hearsLeader(node, epoch, gone?.silentTo ?? []));
   if (witnesses.length > 0) {
     findings.push({
       code: 'leader-heard',
@@ -55,13 +58,27 @@ export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest):
   return findings;
 }
 
-/** A live apply worker with a message younger than half the receiver's timeout: the leader was there just now. */
-function hearsLeader(node: ReachableNode, epoch: Epoch): boolean {
+/** A message so young that the leader was there just now, milliseconds. */
+const FRESH_MS = 500;
+/**
+ * How long an idle leader may be silent towards a living worker, milliseconds, beyond half of wal_receiver_timeout:
+ * then the worker asks, at the next turn of a loop of one second (LogicalRepApplyLoop).
+ */
+const ASKING_MS = 2000;
+
+/**
+ * A live apply worker that had a message just now; or one that the leader may merely have had nothing to tell, unless
+ * it was tried and there was no way to log in to the leader from that node either. All times are of one server's
+ * clock, however wrong that is.
+ */
+function hearsLeader(node: ReachableNode, epoch: Epoch, silentTo: readonly string[]): boolean {
   const subscription = subscriptionOf(node, epoch.epoch);
-  // A worker that has not been let in yet has heard nothing, whatever time it gives: it notes that of its own start.
-  if (subscription?.workerPid == null || subscription.receivedLsn === null) return false;
-  if (subscription.lastMessageAt === null) return false;
-  // wal_receiver_timeout, in ms; an idle sender pings after half of wal_sender_timeout, which has the same default.
+  // One that is being stopped hears nobody; one that has not been let in yet neither, whatever time it gives: it
+  // notes that of its own start.
+  if (subscription?.enabled !== true || subscription.workerPid === null) return false;
+  if (subscription.receivedLsn === null || subscription.lastMessageAt === null) return false;
+  const age = Date.parse(node.serverTime) - Date.parse(subscription.lastMessageAt);
+  if (age >= 0 && age < FRESH_MS) return true;
   const timeout = Number(node.settings['wal_receiver_timeout'] ?? '60000') || 60_000;
-  return Date.parse(node.serverTime) - Date.parse(subscription.lastMessageAt) < timeout / 2;
+  return age < timeout / 2 + ASKING_MS && !silentTo.includes(node.name);
 }

@@ -3,12 +3,12 @@ import type { ClusterConfig } from '../config/schema.js';
 import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
-import type { Action } from './actions.js';
+import type { Action, OperationStep } from './actions.js';
 import { behind, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
 import { type Facts, factsOf, isAttached, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
-import { riskNote, riskOf } from './failover-risk.js';
+import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
 import { stepFor } from './steps.js';
 import { tailSteps } from './tail.js';
 
@@ -49,7 +49,12 @@ export function planFailover(
     siblings,
     forkPoint,
   });
-  const risk = riskOf(facts, epoch, forkPoint, request.lastSeen);
+  const present = candidates.map((node) => node.name);
+  const question = { epoch, forkPoint, present, seen: request.lastSeen };
+  const risk = riskOf(facts, question);
+  const loss = risk.sync.impossible ? undefined : knownLoss(facts, question);
+  if (loss !== undefined && request.acceptDataLoss !== true && request.shown !== true)
+    return refused(OPERATION, [loss]);
   return planned({
     operation: OPERATION,
     acceptMinority: request.acceptMinority,
@@ -62,16 +67,12 @@ export function planFailover(
           : 'the only candidate'
       }`,
       riskNote(risk),
+      ...lossNotes(risk),
       ...tail.notes,
       ...absentNotes(facts, epoch.leader),
     ],
     steps: [
-      ...facts.reachable.flatMap((node) => {
-        const subscription = subscriptionOf(node, epoch.epoch);
-        return subscription?.enabled
-          ? [stepFor({ kind: 'quiesce', node: node.name, subscription: subscription.name }, 'quiesce')]
-          : [];
-      }),
+      ...drainSteps(facts, epoch, { present, acceptDataLoss: request.acceptDataLoss ?? false }),
       stepFor({
         kind: 'promote',
         node: chosen.name,
@@ -79,10 +80,42 @@ export function planFailover(
         previousLeader: epoch.leader,
         subscription: subscriptionOf(chosen, epoch.epoch)?.name ?? '',
         operation: OPERATION,
+        ...(risk.seenAt === null ? {} : { seenLsn: request.lastSeen?.lsn }),
       }),
       ...tail.steps,
     ],
   });
+}
+
+interface Draining {
+  /** Candidates: who has all that another received may let it go. */
+  readonly present: readonly string[];
+  readonly acceptDataLoss: boolean;
+}
+
+function drainSteps(facts: Facts, epoch: Epoch, { present, acceptDataLoss }: Draining): OperationStep[] {
+  const followers = facts.reachable.flatMap((node) => {
+    const subscription = subscriptionOf(node, epoch.epoch);
+    return subscription === undefined ? [] : [{ node: node.name, subscription }];
+  });
+  const rivalsOf = (name: string) =>
+    followers
+      .filter(({ node }) => node !== name && present.includes(node))
+      .map(({ node, subscription }) => ({ node, subscription: subscription.name }));
+  return followers
+    .filter(({ subscription }) => subscription.enabled)
+    .map(({ node, subscription }) =>
+      stepFor(
+        {
+          kind: 'quiesce',
+          node,
+          subscription: subscription.name,
+          rivals: rivalsOf(node),
+          acceptDataLoss,
+        },
+        'quiesce',
+      ),
+    );
 }
 
 /** The newest leader answers: either an interrupted failover is finished, or there is nothing to fail over from. */

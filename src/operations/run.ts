@@ -3,6 +3,7 @@ import type { Fleet } from '../cluster/fleet.js';
 import type { Lock } from '../cluster/lock.js';
 import type { Snapshot } from '../cluster/model.js';
 import { observe } from '../cluster/observe.js';
+import { askWitnesses } from '../cluster/witness.js';
 import { EXIT, type ExitCode, RepctlError, messageOf } from '../errors.js';
 import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
 import type { Journal } from '../plan/journal.js';
@@ -72,10 +73,13 @@ const MAY_PASS = new Set(['leader-heard']);
 export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {
   const deadline = performance.now() + SETTLE_MS;
   for (;;) {
-    const result = planner(await observe(fleet));
+    const snapshot = await observe(fleet);
+    let result = planner(snapshot);
     if (result.kind === 'plan') return result.plan;
-    const passing = result.refusal.findings.every((finding) => MAY_PASS.has(finding.code));
-    if (!passing || performance.now() > deadline) throw refusalError(result.refusal);
+    const passing = ({ findings }: Refusal) => findings.every((finding) => MAY_PASS.has(finding.code));
+    if (passing(result.refusal)) result = planner(await askWitnesses(fleet, snapshot));
+    if (result.kind === 'plan') return result.plan;
+    if (!passing(result.refusal) || performance.now() > deadline) throw refusalError(result.refusal);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
@@ -117,8 +121,14 @@ export async function runPlan(
         )),
       ];
     const steps = rest.steps.slice(0, draining.length);
-    done = [...done, ...(await execute({ ...rest, steps }, runners, { ...options, before: done }))];
     stopped.push(...draining);
+    try {
+      done = [...done, ...(await execute({ ...rest, steps }, runners, { ...options, before: done }))];
+    } catch (error) {
+      throw error instanceof RepctlError && error.code === 'data-loss'
+        ? await startAgain(options, stopped, error)
+        : error;
+    }
     try {
       rest = await makePlan(options.fleet, planner);
       options.onPlan?.(rest);

@@ -13,8 +13,8 @@ import { createSubscriptionSql, dropSubscriptionSql, tombstoneSql } from '../../
 import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { quiesce } from './drain.js';
 import { slotWithSnapshot } from './snapshot.js';
-import { quiesce } from './stream.js';
 import { dropSlotHard } from './teardown.js';
 
 /**

@@ -3,12 +3,13 @@ import type { Runners } from '../../plan/execute.js';
 import type { Action } from '../actions.js';
 import type { RunnerContext, SwitchoverContext } from './context.js';
 import { attachEqual, recopy } from './copy.js';
+import { quiesce } from './drain.js';
 import { attach, dropTombstone, promote } from './leadership.js';
 import { reconcile } from './reconcile.js';
 import { fence } from './fence.js';
 import { drain, handOver } from './switchover.js';
 import { found, prepare, publish } from './setup.js';
-import { awaitCopy, quiesce, resume, standby, subscribe, verify } from './stream.js';
+import { awaitCopy, resume, standby, subscribe, verify } from './stream.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
 
 export type { RunnerContext } from './context.js';
@@ -30,7 +31,8 @@ const runners = (context: SwitchoverContext): Runners<Action> => ({
   resume: (action) => resume(context, action),
   fence: (action, run) => fence(context, action, run),
   drain: (action, run) => drain(context, action, run),
-  promote: (action) => (action.drained === true ? handOver(context, action) : promote(context, action)),
+  promote: (action, run) =>
+    action.drained === true ? handOver(context, action) : promote(context, action, run),
   attach: (action) => attach(context, action),
   recopy: (action) => recopy(context, action),
   'drop-tombstone': (action) => dropTombstone(context, action),

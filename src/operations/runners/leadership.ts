@@ -1,10 +1,10 @@
 /** Runners that move the leadership: the promotion transaction and the mapped rewire. */
-import type { StepResult } from '../../plan/execute.js';
+import type { RunContext, StepResult } from '../../plan/execute.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
 import { slotName } from '../../cluster/names.js';
 import type { ReachableNode } from '../../cluster/model.js';
-import { ZERO_LSN, maxLsn } from '../../postgres/lsn.js';
+import { type Lsn, ZERO_LSN, maxLsn } from '../../postgres/lsn.js';
 import { ident } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { peekOrigins } from '../../replication/mapping.js';
@@ -16,12 +16,13 @@ import type { Attach, DropTombstone, Promote } from '../actions.js';
 import { isAttached, olderTombstones, ownSubscriptions, subscriptionOf } from '../facts.js';
 import { positionIn, whyNotMappable } from '../mappable.js';
 import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { stopWorker } from './drain.js';
+import { fenceFormer } from './former.js';
 import { sequenceExhausted } from './handover.js';
-import { quiesce } from './stream.js';
 import { dropOwnSlots, follow } from './switchover.js';
 
 /** One transaction: when it commits, the node takes writes and the epoch row tells the others. */
-export async function promote(context: RunnerContext, action: Promote): Promise<StepResult> {
+export async function promote(context: RunnerContext, action: Promote, run: RunContext): Promise<StepResult> {
   const node = await look(context, action.node);
   if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) return undefined;
   const former = subscriptionOf(node, action.epoch - 1);
@@ -32,8 +33,12 @@ export async function promote(context: RunnerContext, action: Promote): Promise<
       hint: 'repctl doctor',
     });
   }
-  const lastKnown = [former.receivedLsn, former.latestEndLsn].reduce<string>(
-    (best, lsn) => (lsn === null ? best : maxLsn(best, lsn)),
+  // What anybody saw of the former leader's WAL: this node, those that were drained before it, an earlier command.
+  const received = run.finished
+    .map(({ result }) => result?.['receivedLsn'])
+    .filter((lsn) => typeof lsn === 'string');
+  const lastKnown = [former.receivedLsn, former.latestEndLsn, action.seenLsn, ...received].reduce<Lsn>(
+    (best, lsn) => (lsn == null ? best : maxLsn(best, lsn)),
     forkPoint,
   );
   const session = await context.fleet.session(action.node);
@@ -59,7 +64,10 @@ export async function promote(context: RunnerContext, action: Promote): Promise<
       ],
     );
   });
-  return { forkPoint, sequences: sequences.length };
+  const done = { forkPoint, previousLsn: lastKnown, sequences: sequences.length };
+  // Writes work by now. A planned change has fenced the former leader itself.
+  if (action.operation !== 'failover') return done;
+  return { ...done, formerLeader: await fenceFormer(context, action.previousLeader, node.tables) };
 }
 
 async function sequenceStatements(
@@ -153,12 +161,11 @@ function swapFailure(error: unknown, { node, leader }: Attach, timeoutMs: number
   );
 }
 
-/** The node with its apply worker of that epoch stopped and everything it applied flushed. */
+/** The node with its apply worker of that epoch stopped where it is: what it has not applied comes from the leader. */
 async function stopped(context: RunnerContext, node: ReachableNode, epoch: number): Promise<ReachableNode> {
   const former = subscriptionOf(node, epoch);
   if (former === undefined || (!former.enabled && former.workerPid === null)) return node;
-  await quiesce(context, { kind: 'quiesce', node: node.name, subscription: former.name });
-  await flushNow(await context.fleet.session(node.name));
+  await stopWorker(context, { node: node.name, subscription: former.name });
   return look(context, node.name);
 }
 

@@ -5,12 +5,8 @@ import { slotName } from '../../cluster/names.js';
 import { probe } from '../../cluster/probe.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
-import {
-  createSubscriptionSql,
-  disableSubscriptionSql,
-  enableSubscriptionSql,
-} from '../../replication/subscriptions.js';
-import type { AwaitCopy, Quiesce, Resume, Standby, Subscribe, Verify } from '../actions.js';
+import { createSubscriptionSql, enableSubscriptionSql } from '../../replication/subscriptions.js';
+import type { AwaitCopy, Resume, Standby, Subscribe, Verify } from '../actions.js';
 import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, subscriptionRequest, waitFor } from './context.js';
 
@@ -177,72 +173,8 @@ export async function standby(context: RunnerContext, action: Standby): Promise<
   return { slots: lacking.length, base };
 }
 
-interface Worker {
-  readonly pid: number | null;
-  readonly idle: boolean;
-  /** It waits for a leader that does not let it in: it has received nothing, and will not notice being disabled. */
-  readonly connecting: boolean;
-}
-
-async function workerOf(context: RunnerContext, node: string, subscription: string): Promise<Worker> {
-  const session = await context.fleet.session(node);
-  const [row] = await session.query<Worker>(
-    `select w.pid, coalesce(a.wait_event = 'LogicalApplyMain' and a.backend_xid is null, false) as idle,
-            coalesce(lower(a.wait_event) = 'libpqwalreceiverconnect', false) as connecting
-       from pg_stat_subscription w left join pg_stat_activity a on a.pid = w.pid
-      where w.subname = $1 and w.relid is null and w.pid is not null
-      limit 1`,
-    [subscription],
-  );
-  return row ?? { pid: null, idle: false, connecting: false };
-}
-
-/**
- * Waits until the apply worker has gone by itself (its leader is dead, what was received is applied) or has
- * nothing left to read (it waits in its main loop without a transaction, twice in a row), at most drainTimeout;
- * then disables the subscription and waits for the worker's end, ending it when it does not listen.
- */
-export async function quiesce(context: RunnerContext, action: Quiesce): Promise<StepResult> {
-  const { node, subscription } = action;
-  const session = await context.fleet.session(node);
-  let idleBefore = false;
-  const drained = await waitFor(
-    async () => {
-      const { pid, idle, connecting } = await workerOf(context, node, subscription);
-      if (pid === null || connecting || (idle && idleBefore)) return true;
-      idleBefore = idle;
-      return undefined;
-    },
-    { timeoutMs: context.fleet.config.drainTimeoutMs, pauseMs: 10 },
-  );
-  await session.simple(disableSubscriptionSql(subscription));
-  await workerGone(context, node, subscription);
-  // Positions are compared next, and one that is read out of a slot ends where the WAL is flushed.
-  await flushNow(session);
-  return { drained: drained === true };
-}
-
 export async function resume(context: RunnerContext, { node, subscription }: Resume): Promise<StepResult> {
   const session = await context.fleet.session(node);
   await session.simple(enableSubscriptionSql(subscription));
   return undefined;
-}
-
-/** After a subscription was disabled its worker ends; one that waits for a lock does not notice, so it is told. */
-async function workerGone(context: RunnerContext, node: string, subscription: string): Promise<void> {
-  const session = await context.fleet.session(node);
-  const gone = async () => {
-    const { pid, connecting } = await workerOf(context, node, subscription);
-    if (pid !== null && connecting) await session.query('select pg_terminate_backend($1)', [pid]);
-    return pid === null ? true : undefined;
-  };
-  if (await waitFor(gone, { timeoutMs: 2000, pauseMs: 3 })) return;
-  const { pid } = await workerOf(context, node, subscription);
-  if (pid !== null) await session.query('select pg_terminate_backend($1)', [pid]);
-  if (await waitFor(gone, { timeoutMs: 5000, pauseMs: 10 })) return;
-  throw new RepctlError('worker-stuck', `${node}: the apply worker of ${subscription} does not end.`, {
-    exit: EXIT.incomplete,
-    hint: `repctl subscription show ${node}`,
-    details: { node, subscription },
-  });
 }
