@@ -2,6 +2,7 @@
  * Random histories: npm run test:long -- histories, --count N, --seed N. A failure prints its seed and what happened.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Round } from '../support/histories/generate.js';
 import { playSeed } from '../support/histories/history.js';
 import { type Program, buildProgram } from '../support/histories/program.js';
 import { type Stage, startStage } from '../support/histories/stage.js';
@@ -9,6 +10,8 @@ import { type Stage, startStage } from '../support/histories/stage.js';
 const seed = process.env['REPCTL_TEST_SEED'];
 const count = Number(process.env['REPCTL_TEST_COUNT'] ?? '200');
 const first = Number(process.env['REPCTL_TEST_FIRST'] ?? '1');
+/** Only rounds of some kinds, such as `switchover,crash`: for looking into something, the seeds mean others then. */
+const rounds = process.env['REPCTL_TEST_ROUNDS']?.split(',') as Round[] | undefined;
 const seeds =
   seed === undefined ? Array.from({ length: count }, (_, index) => first + index) : [Number(seed)];
 
@@ -25,9 +28,14 @@ describe('random histories', () => {
   });
 
   it.each(seeds)('seed %i', async (one) => {
-    const { violations, log, ...figures } = await playSeed(one, { stage, program });
+    const { violations, log, ...figures } = await playSeed(
+      one,
+      { stage, program },
+      rounds === undefined ? {} : { rounds },
+    );
     console.log(JSON.stringify(figures));
-    if (seed !== undefined || violations.length > 0) console.log([...violations, ...log].join('\n'));
+    if (seed !== undefined || rounds !== undefined || violations.length > 0)
+      console.log([...violations, ...log].join('\n'));
     expect(violations, `npm run test:long -- --seed ${String(one)}`).toEqual([]);
   });
 });

@@ -75,7 +75,8 @@ export async function mend(world: World): Promise<boolean> {
     }
     const named = (status?.findings ?? [])
       .filter((finding) => finding.severity === 'critical' || finding.severity === 'error' || finding.fix)
-      .flatMap((finding) => commandsIn(finding.fix ?? ''));
+      .flatMap((finding) => commandsIn(finding.fix ?? ''))
+      .filter((args) => isThere(world, args));
     const next = fewestTimes(named, typed);
     if (next === undefined || (Date.now() - changedAt < SETTLE_MS && typed.length === 0)) {
       await delay(60);
@@ -90,6 +91,10 @@ export async function mend(world: World): Promise<boolean> {
   return false;
 }
 
+/** What repctl names but does not have yet is passed over. */
+const isThere = ({ program }: World, args: readonly string[]): boolean =>
+  [1, 2].some((words) => program.commands.has(args.slice(0, words).join(' ')));
+
 const text = (args: readonly string[]): string => args.join(' ');
 
 function fewestTimes(named: readonly string[][], typed: readonly string[]): string[] | undefined {
@@ -103,7 +108,7 @@ async function follow(world: World, args: readonly string[], typed: string[], de
   const run = await repctl(world, args);
   if (run.code === 0 || depth === 0) return;
   const failure = run.stderr.slice(Math.max(0, run.stderr.lastIndexOf('✗')));
-  const next = commandsIn(failure).find((one) => text(one) !== text(args));
+  const next = commandsIn(failure).find((one) => text(one) !== text(args) && isThere(world, one));
   if (next !== undefined) await follow(world, next, typed, depth - 1);
 }
 
