@@ -32,6 +32,9 @@ function absentAsFalse({ flags, baseFlags }: typeof Command): Record<string, fal
   );
 }
 
+/** What users write waits for replicas as the server says; what repctl writes for itself never does. */
+const USERS_WRITES = /^(?:product:|sql$)/u;
+
 /** Plain reads and writes, and the command that reports pooled hosts. */
 const WORKS_POOLED = /^(?:product:|sql$|doctor$)/u;
 
@@ -101,7 +104,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Sessions to the nodes, closed when the command ends. Refuses pooled hosts (exit 6) where they cannot serve. */
   protected fleet(config: ClusterConfig, applicationName = 'repctl'): Fleet {
     if (!WORKS_POOLED.test(this.id ?? '')) config.nodes.forEach(assertDirectHost);
-    const fleet = openFleet(config, { trace: this.tracer(), applicationName });
+    const fleet = openFleet(config, {
+      trace: this.tracer(),
+      applicationName,
+      commitsLocally: !USERS_WRITES.test(this.id ?? ''),
+    });
     this.fleets.push(fleet);
     return fleet;
   }

@@ -5,11 +5,13 @@ import { leaderFindings } from './findings/leader.js';
 import { lockFindings } from './findings/lock.js';
 import { replicaFindings } from './findings/replica.js';
 import { serverFindings } from './findings/server.js';
+import { syncFindings } from './findings/sync.js';
 import type { View } from './findings/view.js';
 import { DEFAULT_LIMITS, type Limits } from './limits.js';
 import type { ClusterState, Finding, Snapshot } from './model.js';
 import { type NodeReport, reportOf } from './report.js';
 import { bySeverity } from './severity.js';
+import { type SyncSummary, syncSummary } from './sync.js';
 
 export interface Analysis {
   readonly cluster: string;
@@ -17,6 +19,8 @@ export interface Analysis {
   readonly takenAt: string;
   readonly epoch: number | null;
   readonly leader: string | null;
+  /** What commits wait for; null before `create`. */
+  readonly sync: SyncSummary | null;
   readonly nodes: readonly NodeReport[];
   /** The gravest first. */
   readonly findings: readonly Finding[];
@@ -45,6 +49,7 @@ export function analyse(
     ...replicaFindings(view),
     ...serverFindings(view),
     ...lockFindings(view),
+    ...syncFindings(snapshot),
   ].toSorted((a, b) => bySeverity(a, b) || order(a) - order(b));
   return {
     cluster: snapshot.cluster,
@@ -52,6 +57,7 @@ export function analyse(
     takenAt: snapshot.takenAt,
     epoch: epoch?.epoch ?? null,
     leader: epoch?.leader ?? null,
+    sync: syncSummary(snapshot),
     nodes: reports,
     findings,
   };

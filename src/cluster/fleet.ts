@@ -10,10 +10,13 @@ const LOGIN_MS = 250;
 export interface FleetOptions {
   trace?: ((trace: Trace) => void) | undefined;
   applicationName?: string;
+  /** Commits of its sessions wait for no replica: for everything but users' own writes. */
+  commitsLocally?: boolean;
 }
 
 export interface Fleet {
   readonly config: ClusterConfig;
+  readonly options: FleetOptions;
   /** The configuration of a node; throws `unknown-node` (exit 2) with the known names. */
   node(name: string): NodeConfig;
   /** The shared session of a node; opened at most once while it lives. Throws as openSession does. */
@@ -57,11 +60,13 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
         config.statementTimeoutMs,
       ),
       statementTimeoutMs: config.statementTimeoutMs,
+      commitsLocally: options.commitsLocally ?? false,
       trace: options.trace,
     });
   };
   return {
     config,
+    options,
     node,
     async session(name) {
       let opening = shared.get(name);
@@ -97,4 +102,15 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
       own.clear();
     },
   };
+}
+
+/** Runs `body` with a fleet whose commits wait for no replica: this one, or one of its own that is closed afterwards. */
+export async function withLocalCommits<T>(fleet: Fleet, body: (local: Fleet) => Promise<T>): Promise<T> {
+  if (fleet.options.commitsLocally === true) return body(fleet);
+  const local = openFleet(fleet.config, { ...fleet.options, commitsLocally: true });
+  try {
+    return await body(local);
+  } finally {
+    await local.close();
+  }
 }

@@ -203,6 +203,8 @@ export interface ReachableNode {
   readonly events: readonly EventRow[];
   /** The newest record of what commits wait for that has reached this node; null or absent: they never did. */
   readonly syncRecord?: SyncRecord | null;
+  /** Whether this role may set synchronous_standby_names and reload the configuration. */
+  readonly canSetSync?: boolean;
   /** Sessions of this server whose commit waits for replicas now. */
   readonly syncWaiting?: number;
 }

@@ -113,6 +113,7 @@ export interface RawState {
   readonly sync: readonly Pick<EventRow, 'epoch' | 'at' | 'details'>[];
   readonly sync_waiting: number;
   readonly barrier: readonly Barrier[];
+  readonly can_set_sync: boolean;
   readonly standby: readonly {
     readonly sibling: string;
     readonly epoch: number;
@@ -189,6 +190,7 @@ export function toNode(
     events: raw.event.map((it) => ({ ...it, at: instant(it.at) })),
     syncRecord: raw.sync[0] === undefined ? null : toSyncRecord(raw.sync[0]),
     syncWaiting: raw.sync_waiting,
+    canSetSync: raw.can_set_sync,
   };
 }
 

@@ -31,6 +31,7 @@ export const greetingSql = `
          has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'execute') as origins,
          has_function_privilege('pg_catalog.pg_control_system()', 'execute') as control`;
 
+/** repctl's own sessions turn synchronous_commit down, so its value for a new session is asked for (reset_val). */
 const SETTINGS = [
   'wal_level',
   'max_replication_slots',
@@ -50,6 +51,8 @@ const SETTINGS = [
   'track_commit_timestamp',
   'default_transaction_read_only',
   'server_encoding',
+  // Neon's own: its presence tells.
+  'neon.timeline_id',
 ];
 
 const rows = (select: string): string => `coalesce((select json_agg(to_json(x)) from (${select}) x), '[]')`;
@@ -224,7 +227,8 @@ export function stateSql(greeting: Greeting): string {
     'database', current_database(), 'user', current_user, 'version', current_setting('server_version'),
     'superuser', (select rolsuper from pg_roles where rolname = current_user),
     'in_recovery', pg_is_in_recovery(), 'insert_lsn', here.lsn::text, 'flush_lsn', here.flush::text,
-    'settings', (select json_object_agg(name, setting) from pg_settings where name in (${SETTINGS.map((it) => `'${it}'`).join(', ')})),
+    'settings', (select json_object_agg(name, case name when 'synchronous_commit' then reset_val else setting end)
+                   from pg_settings where name in (${SETTINGS.map((it) => `'${it}'`).join(', ')})),
     'publications', ${publications},
     'tables', ${tables},
     'subscriptions', ${subscriptions(greeting.origins)},
@@ -232,6 +236,8 @@ export function stateSql(greeting: Greeting): string {
     'senders', ${senders},
     'prepared', ${prepared},
     'long_transactions', ${longTransactions},
+    'can_set_sync', has_parameter_privilege('synchronous_standby_names', 'alter system')
+       and has_function_privilege('pg_catalog.pg_reload_conf()', 'execute'),
     'sync_waiting', (select count(*) from pg_stat_activity where wait_event = 'SyncRep'),
     ${metadata(greeting.readable)}) as state
   from (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end as lsn,

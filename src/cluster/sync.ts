@@ -96,6 +96,8 @@ export const weakerOf = (a: Quorum, b: Quorum): Quorum => {
 
 /** What `repctl sync` and `status` show. */
 export interface SyncState {
+  readonly epoch: number;
+  readonly leader: string;
   readonly mode: SyncModeName;
   /** How many replicas must confirm a commit; 0 when async. */
   readonly k: number;
@@ -103,7 +105,7 @@ export interface SyncState {
   readonly names: readonly string[];
   /** synchronous_standby_names of the leader; null while it does not answer. */
   readonly setting: string | null;
-  /** Those of `names` that are connected to the leader and stream. */
+  /** Those that the setting names and that stream from the leader. */
   readonly connected: readonly string[];
   /** Sessions of the leader whose commit waits now; null while it does not answer. */
   readonly waiting: number | null;
@@ -113,27 +115,43 @@ export interface SyncState {
 
 /** Undefined before `create`. */
 export function syncState(snapshot: Snapshot): SyncState | undefined {
-  if (currentEpoch(snapshot) === undefined) return undefined;
+  const current = currentEpoch(snapshot);
+  if (current === undefined) return undefined;
   const record = syncRecord(snapshot);
   const leader = reachableLeader(snapshot);
   const { mode, k, names } = record ?? { mode: 'async' as const, k: 0, names: [] };
   const setting = leader === undefined ? null : (leader.settings['synchronous_standby_names'] ?? '');
+  const counted = setting === null ? names : (quorumOf(setting)?.names ?? names);
   return {
+    epoch: current.epoch,
+    leader: current.leader,
     mode,
     k,
     names,
     setting,
-    connected: leader === undefined ? [] : names.filter((name) => streams(leader, name)),
+    connected: leader === undefined ? [] : counted.filter((name) => streams(leader, name)),
     waiting: leader === undefined ? null : (leader.syncWaiting ?? 0),
     agrees: setting === null ? null : setting === settingOf({ k, names }),
   };
 }
 
 /** A walsender that counts for a quorum: SyncRepGetCandidateStandbys takes those in state streaming. */
-const streams = (leader: ReachableNode, name: string): boolean =>
-  leader.senders.some((sender) => sender.applicationName === name && sender.state === 'streaming') ||
-  // Without pg_monitor the state is hidden, but not who reads the slot.
-  senderFor(leader, name)?.state === 'streaming';
+function streams(leader: ReachableNode, name: string): boolean {
+  if (leader.senders.some((one) => one.applicationName === name && one.state === 'streaming')) return true;
+  // Without pg_monitor name and state are hidden, but not that somebody reads the slot.
+  const sender = senderFor(leader, name);
+  return sender?.state === 'streaming' || sender?.state === '';
+}
+
+/** The state in short, for `status`: null before `create`. */
+export type SyncSummary = Omit<SyncState, 'epoch' | 'leader'>;
+
+export function syncSummary(snapshot: Snapshot): SyncSummary | null {
+  const state = syncState(snapshot);
+  if (state === undefined) return null;
+  const { mode, k, names, setting, connected, waiting, agrees } = state;
+  return { mode, k, names, setting, connected, waiting, agrees };
+}
 
 /** What a failover may promise while the leader is gone. */
 export interface LossGuarantee {

@@ -2,7 +2,8 @@
  * Everything an operation can do to a cluster, as data. Plans are made of these; runners.ts knows how to do
  * each. Every action can be run again after an interruption: it checks what is there first.
  */
-import type { TableName } from '../cluster/model.js';
+import type { SyncModeName, TableName } from '../cluster/model.js';
+import type { Quorum } from '../cluster/sync.js';
 import type { Step } from '../plan/plan.js';
 import type { UpkeepMove } from '../replication/upkeep.js';
 import type { Lsn } from '../postgres/lsn.js';
@@ -126,6 +127,8 @@ export interface Fence {
   /** End the sessions that still hold locks then, instead of giving up. */
   readonly terminateBlockers: boolean;
   readonly upkeep: readonly UpkeepMove[];
+  /** What commits on the target will wait for: it is made so before the fence goes up. */
+  readonly sync?: SyncTarget;
 }
 
 /** Waits until the barrier row is visible on every node: they have all that the leader ever committed. */
@@ -148,6 +151,8 @@ export interface Promote {
   readonly drained?: boolean;
   /** The former leader's position as a command last noted it down; for the record of what may be lost. */
   readonly seenLsn?: Lsn | undefined;
+  /** What commits wait for from the first write on; absent in async mode. */
+  readonly sync?: SyncTarget;
 }
 
 /** Mapped rewire: advance slot repctl_<node> on the leader to the mapped point, then swap subscriptions. */
@@ -194,6 +199,54 @@ export interface Unpublish {
   readonly node: string;
 }
 
+/** What commits on a leader wait for. */
+export interface SyncTarget extends Quorum {
+  readonly mode: SyncModeName;
+}
+
+/** An operator takes the fence of one node up by hand; proved by a refused write on every table. */
+export interface FenceNode {
+  readonly kind: 'fence-node';
+  readonly node: string;
+  /** The node leads: the event is written while it still can be. */
+  readonly epoch: number | null;
+  readonly timeoutMs: number;
+  readonly terminateBlockers: boolean;
+}
+
+/** Takes the fence of the leader down again; proved by a write on every table that is let in. */
+export interface UnfenceNode {
+  readonly kind: 'unfence-node';
+  readonly node: string;
+  readonly epoch: number;
+  readonly timeoutMs: number;
+}
+
+/** synchronous_commit of a replica's subscription: `local` in sync mode, else the default. */
+export interface SyncCommit {
+  readonly kind: 'sync-commit';
+  readonly node: string;
+  readonly subscription: string;
+  readonly value: 'local' | 'off';
+}
+
+/** synchronous_standby_names of one server; '' gives up what repctl had set. */
+export interface SyncSetting {
+  readonly kind: 'sync-setting';
+  readonly node: string;
+  readonly value: string;
+}
+
+/** The record of what commits wait for, on the leader. */
+export interface SyncRecorded {
+  readonly kind: 'sync-record';
+  readonly node: string;
+  readonly epoch: number;
+  readonly sync: SyncTarget;
+  /** Promises less than before: `k` of `names` must have it before the setting may follow. */
+  readonly heardBy: Quorum;
+}
+
 export type Action =
   | Prepare
   | Publish
@@ -214,6 +267,11 @@ export type Action =
   | DropTombstone
   | Unsubscribe
   | DropSlots
-  | Unpublish;
+  | Unpublish
+  | FenceNode
+  | UnfenceNode
+  | SyncCommit
+  | SyncSetting
+  | SyncRecorded;
 
 export type OperationStep = Step<Action>;

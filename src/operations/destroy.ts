@@ -2,11 +2,13 @@
 import type { ClusterConfig } from '../config/schema.js';
 import type { ReachableNode, Snapshot } from '../cluster/model.js';
 import { PUBLICATION, slotName } from '../cluster/names.js';
+import { quorumOf } from '../cluster/sync.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action, OperationStep } from './actions.js';
-import { factsOf, nodeOf, ownSubscriptions, unknownNode, unreachableNodes } from './facts.js';
+import { type Facts, factsOf, nodeOf, ownSubscriptions, unknownNode, unreachableNodes } from './facts.js';
 import { tombstoneSteps } from './finish.js';
 import { stepFor } from './steps.js';
+import { syncSteps, tooFewWithout } from './sync.js';
 
 export interface DestroyRequest {
   /** Nodes that do not answer are left as they are. */
@@ -39,12 +41,21 @@ export function planDestroy(
       ...missing.map((finding) => `${finding.node ?? ''} does not answer and is left as it is`),
     ],
     steps: [
+      // First of all: once nobody follows the leader, its commits would wait for ever.
+      ...facts.reachable.flatMap((node) => forgetSyncSteps(node)),
       ...facts.reachable.flatMap((node) => unsubscribeSteps(node)),
       ...facts.reachable.flatMap((node) => dropSlotSteps(node, names)),
       ...facts.reachable.flatMap((node) => unpublishSteps(node)),
     ],
   });
 }
+
+/** The cluster as it will be without the node. */
+const without = (facts: Facts, name: string): Facts => ({
+  ...facts,
+  config: { ...facts.config, nodes: facts.config.nodes.filter((one) => one.name !== name) },
+  reachable: facts.reachable.filter((one) => one.name !== name),
+});
 
 /** `node remove NAME`: the replica is detached, its slots are dropped everywhere. */
 export function planNodeRemove(snapshot: Snapshot, config: ClusterConfig, name: string): Planned<Action> {
@@ -62,6 +73,8 @@ export function planNodeRemove(snapshot: Snapshot, config: ClusterConfig, name: 
       },
     ]);
   }
+  const tooFew = tooFewWithout(facts, name);
+  if (tooFew !== undefined) return refused('node-remove', [tooFew]);
   const node = nodeOf(facts, name);
   const rest = { ...config, nodes: config.nodes.filter((one) => one.name !== name) };
   const leader = facts.epoch?.leader;
@@ -74,7 +87,11 @@ export function planNodeRemove(snapshot: Snapshot, config: ClusterConfig, name: 
         : `rows on ${name} stay as they are`,
     ],
     steps: [
-      ...(node === undefined ? [] : unsubscribeSteps(node)),
+      // Before it goes: commits must not wait for somebody who will not be there.
+      ...(leader === undefined || facts.epoch === undefined
+        ? []
+        : syncSteps(without(facts, name), { leader, epoch: facts.epoch.epoch, replicas: [] })),
+      ...(node === undefined ? [] : [...forgetSyncSteps(node), ...unsubscribeSteps(node)]),
       ...facts.reachable.flatMap((other) =>
         dropSlotSteps(other, other.name === name ? config.nodes.map((one) => one.name) : [name]),
       ),
@@ -84,6 +101,12 @@ export function planNodeRemove(snapshot: Snapshot, config: ClusterConfig, name: 
         : tombstoneSteps({ ...facts, config: rest }, leader, facts.epoch.epoch, [])),
     ],
   });
+}
+
+function forgetSyncSteps(node: ReachableNode): OperationStep[] {
+  return (quorumOf(node.settings['synchronous_standby_names'] ?? '')?.k ?? 0) > 0
+    ? [stepFor({ kind: 'sync-setting', node: node.name, value: '' }, 'sync-reset')]
+    : [];
 }
 
 function unsubscribeSteps(node: ReachableNode): OperationStep[] {

@@ -11,6 +11,7 @@ import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
 import { stepFor } from './steps.js';
 import { tailSteps } from './tail.js';
+import { syncFor } from './sync.js';
 
 const OPERATION = 'failover';
 
@@ -55,6 +56,7 @@ export function planFailover(
   const loss = risk.sync.impossible ? undefined : knownLoss(facts, question);
   if (loss !== undefined && request.acceptDataLoss !== true && request.shown !== true)
     return refused(OPERATION, [loss]);
+  const sync = syncFor(facts, chosen.name, tail.attached);
   return planned({
     operation: OPERATION,
     acceptMinority: request.acceptMinority,
@@ -81,6 +83,7 @@ export function planFailover(
         subscription: subscriptionOf(chosen, epoch.epoch)?.name ?? '',
         operation: OPERATION,
         ...(risk.seenAt === null ? {} : { seenLsn: request.lastSeen?.lsn }),
+        ...(sync === undefined ? {} : { sync }),
       }),
       ...tail.steps,
     ],

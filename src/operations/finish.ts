@@ -3,6 +3,7 @@ import type { ReachableNode } from '../cluster/model.js';
 import type { OperationStep } from './actions.js';
 import { type Facts, hasStandbySlots, isAttached, nodeOf, subscriptionOf, olderTombstones } from './facts.js';
 import { stepFor } from './steps.js';
+import { syncSteps } from './sync.js';
 
 export interface Ending {
   readonly leader: string;
@@ -42,6 +43,7 @@ export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
     ...(verify ? [stepFor({ kind: 'verify', leader, nodes: names, epoch, operation, subject })] : []),
     ...replicas.flatMap((node) => leftoverSteps(node, epoch)),
     ...tombstoneSteps(facts, leader, epoch, names, ending.tombstone),
+    ...syncSteps(facts, { leader, epoch, replicas }),
     ...lacking.map((node) =>
       stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
     ),

@@ -16,6 +16,7 @@ import type { TableName } from '../cluster/model.js';
 import type { Action, Promote } from './actions.js';
 import { mayGoBack } from './locked.js';
 import { waitFor } from './runners/context.js';
+import { disarm } from './runners/sync.js';
 import type { Handover } from './runners/handover.js';
 
 /** How long the target is asked what became of the promotion, and the leader to take its fence down. */
@@ -46,6 +47,9 @@ export async function orRollBack(
     const fences = plan.steps.some(({ action }) => action.kind === 'fence');
     if (fences && undo.handover.fenceSent === undefined) {
       await undo.handover.target?.session.close();
+      // A setting that is left there is told by `status`, with what to type.
+      if (undo.handover.armed !== undefined)
+        await disarm(undo.fleet, undo.handover.armed).catch(() => undefined);
       throw isRefusal(error)
         ? error
         : rolledBack(error, 'the fence was not up yet; the cluster is as before.');
@@ -73,6 +77,7 @@ async function rollBack(
     if (!(await mayGoBack(lock, { fleet, operation: 'rollback', acceptMinority })))
       throw new RepctlError('lock-lost', 'Another operation has begun.', { exit: EXIT.refused });
     const lifted = await lift(fleet, leader, handover);
+    if (handover.armed !== undefined) await disarm(fleet, handover.armed).catch(() => undefined);
     if (!lifted && isRefusal(error)) return error;
     await told(error instanceof RepctlError ? error.code : 'bug');
     return rolledBack(error, `${leader} leads and takes writes; the cluster is as before.`);

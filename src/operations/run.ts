@@ -1,5 +1,5 @@
 /** Observe, plan, run: what every operation does, with or without a person in front of it. */
-import type { Fleet } from '../cluster/fleet.js';
+import { type Fleet, withLocalCommits } from '../cluster/fleet.js';
 import type { Lock } from '../cluster/lock.js';
 import type { Snapshot } from '../cluster/model.js';
 import { observe } from '../cluster/observe.js';
@@ -92,6 +92,14 @@ export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Act
  * been. Otherwise throws what execute() throws.
  */
 export async function runPlan(
+  plan: Plan<Action>,
+  planner: Planner,
+  options: RunOptions,
+): Promise<FinishedStep[]> {
+  return withLocalCommits(options.fleet, (fleet) => runLocally(plan, planner, { ...options, fleet }));
+}
+
+async function runLocally(
   plan: Plan<Action>,
   planner: Planner,
   options: RunOptions,

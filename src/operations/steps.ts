@@ -1,6 +1,7 @@
 /** An action as a step that an operator can read: id, title, reason, and the SQL that --dry-run shows. */
 import type { TableName } from '../cluster/model.js';
 import { FENCE_TRIGGER, PUBLICATION, slotName, subscriptionName } from '../cluster/names.js';
+import { settingOf, syncText } from '../cluster/sync.js';
 import { ident, literal, qualified } from '../postgres/quote.js';
 import { upkeepSql } from '../replication/upkeep.js';
 import type { Action, OperationStep } from './actions.js';
@@ -30,7 +31,7 @@ const tombstoneSql = (name: string): string[] => [
 /** The step for an action. `group` lets consecutive steps run at the same time. */
 export function stepFor(action: Action, group?: string): OperationStep {
   const { on, title, why, sql } = describe(action);
-  const subject = 'nodes' in action ? action.nodes.join('+') : on;
+  const subject = subjectOf(action, on);
   return {
     id: `${action.kind}:${subject}`,
     node: on,
@@ -41,6 +42,21 @@ export function stepFor(action: Action, group?: string): OperationStep {
     ...(group === undefined ? {} : { group }),
   };
 }
+
+function subjectOf(action: Action, on: string): string {
+  if ('nodes' in action) return action.nodes.join('+');
+  // A change of the quorum records twice: what holds meanwhile, and what holds in the end.
+  if (action.kind === 'sync-record')
+    return `${on}:${action.sync.k === 0 ? 'async' : `${String(action.sync.k)}of${String(action.sync.names.length)}`}`;
+  return on;
+}
+
+const setStandbyNamesSql = (value: string): string[] => [
+  value === ''
+    ? 'alter system reset synchronous_standby_names'
+    : `alter system set synchronous_standby_names = ${literal(value)}`,
+  'select pg_reload_conf()',
+];
 
 function describe(action: Action): Description {
   switch (action.kind) {
@@ -182,6 +198,7 @@ function describe(action: Action): Description {
         title: `promote ${action.node}`,
         why: 'one transaction: writes work from its commit on',
         sql: [
+          ...(action.sync === undefined ? [] : setStandbyNamesSql(settingOf(action.sync))),
           'begin',
           ...tombstoneSql(action.subscription),
           `alter table <each> disable trigger ${FENCE_TRIGGER}`,
@@ -253,6 +270,57 @@ function describe(action: Action): Description {
           `drop trigger ${FENCE_TRIGGER} on <each table>`,
           `drop publication if exists ${PUBLICATION}`,
           'drop schema if exists repctl cascade',
+        ],
+      };
+    case 'fence-node':
+      return {
+        on: action.node,
+        title: `fence ${action.node}`,
+        why: 'writers in flight finish, no new one is let in; proved by a refused write on every table',
+        sql: [
+          `set local lock_timeout = '100ms'`,
+          'lock table <each, sorted> in share row exclusive mode',
+          `alter table <each> enable trigger ${FENCE_TRIGGER}`,
+          'delete from <each> where false -- must be refused with 25006',
+        ],
+      };
+    case 'unfence-node':
+      return {
+        on: action.node,
+        title: `unfence ${action.node}`,
+        why: `it leads epoch ${String(action.epoch)}: clients may write again`,
+        sql: [`alter table <each> disable trigger ${FENCE_TRIGGER}`],
+      };
+    case 'sync-commit':
+      return {
+        on: action.node,
+        title: `apply with synchronous_commit=${action.value} on ${action.node}`,
+        why:
+          action.value === 'local'
+            ? 'it confirms a commit once that is flushed; with off the leader would wait about 200 ms for each'
+            : 'nobody waits for its flush any more, and it applies faster without',
+        sql: [`alter subscription ${ident(action.subscription)} set (synchronous_commit = ${action.value})`],
+      };
+    case 'sync-setting':
+      return {
+        on: action.node,
+        title:
+          action.value === ''
+            ? `commits on ${action.node} wait for nobody`
+            : `commits on ${action.node} wait for ${action.value}`,
+        why:
+          action.value === ''
+            ? 'from now on a commit is acknowledged as soon as it is flushed here'
+            : 'from now on no commit is acknowledged before these have flushed it; so it is for every database of this server',
+        sql: setStandbyNamesSql(action.value),
+      };
+    case 'sync-record':
+      return {
+        on: action.node,
+        title: `record the sync mode ${syncText(action.sync)}${action.sync.k === 0 ? '' : ` (${String(action.sync.k)} of ${action.sync.names.join(', ')})`}`,
+        why: 'a failover reads it when the leader is gone; it never promises more than was kept',
+        sql: [
+          `insert into repctl.event (epoch, kind, details, …) values (${String(action.epoch)}, 'sync', ${literal(JSON.stringify(action.sync))}, …)`,
         ],
       };
   }

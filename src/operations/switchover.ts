@@ -13,6 +13,7 @@ import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
 import type { SwitchoverRequest } from './switchover-request.js';
+import { syncFor } from './sync.js';
 import { tailSteps } from './tail.js';
 
 const OPERATION = 'switchover';
@@ -50,6 +51,11 @@ export function planSwitchover(
   const drained =
     barrier !== undefined &&
     replicas.every((node) => (node.barriers ?? []).some((one) => one.id === barrier.id));
+  const sync = syncFor(
+    facts,
+    target.name,
+    others.map((node) => node.name),
+  );
   const timeoutMs = request.drainTimeoutMs ?? config.drainTimeoutMs;
   return planned({
     operation: OPERATION,
@@ -75,6 +81,7 @@ export function planSwitchover(
               timeoutMs,
               terminateBlockers: request.terminateBlockers,
               upkeep: planUpkeep(snapshot, target.name).moves,
+              ...(sync === undefined ? {} : { sync }),
             }),
           ]
         : []),
@@ -96,6 +103,7 @@ export function planSwitchover(
         subscription: subscription.name,
         operation: OPERATION,
         drained: true,
+        ...(sync === undefined ? {} : { sync }),
       }),
       ...others.map(({ name }) =>
         stepFor({ kind: 'attach', node: name, leader: target.name, epoch: next }, 'attach'),

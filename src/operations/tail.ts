@@ -18,8 +18,11 @@ export interface Tail {
   readonly forkPoint: Lsn;
 }
 
-/** The steps; and for each node that cannot be attached without copying, a note that says why. */
-export function tailSteps(facts: Facts, tail: Tail): { steps: OperationStep[]; notes: string[] } {
+/** The steps; who follows in the end; and for each node that cannot be attached without copying, a note that says why. */
+export function tailSteps(
+  facts: Facts,
+  tail: Tail,
+): { steps: OperationStep[]; notes: string[]; attached: readonly string[] } {
   const { operation, leader, from, epoch, siblings, forkPoint } = tail;
   const notes: string[] = [];
   const attach: ReachableNode[] = [];
@@ -36,6 +39,7 @@ export function tailSteps(facts: Facts, tail: Tail): { steps: OperationStep[]; n
   const replicas = siblings.filter((node) => attach.includes(node) || attached.includes(node));
   return {
     notes,
+    attached: replicas.map((node) => node.name),
     steps: [
       ...attach.map(({ name }) =>
         stepFor({ kind: 'attach', node: name, leader: leader.name, epoch }, 'attach'),

@@ -27,6 +27,8 @@ export interface SessionOptions {
   applicationName?: string;
   connectTimeoutMs: number;
   statementTimeoutMs: number;
+  /** Its commits wait for no replica, whatever the server's sync mode: for what repctl writes for itself. */
+  commitsLocally?: boolean;
   /** Called after every statement. */
   trace?: ((trace: Trace) => void) | undefined;
 }
@@ -82,7 +84,7 @@ const PARSED_TYPES = new Set([
  * What every session pins, so that values print alike on every server whatever its configuration says.
  * A statement after connecting, not startup parameters: PgBouncer refuses those it does not know.
  */
-function pinSql(statementTimeoutMs: number): string {
+function pinSql({ statementTimeoutMs, commitsLocally = false }: SessionOptions): string {
   return [
     `set statement_timeout = ${String(Math.round(statementTimeoutMs))}`,
     `set timezone = 'UTC'`,
@@ -92,6 +94,8 @@ function pinSql(statementTimeoutMs: number): string {
     `set bytea_output = 'hex'`,
     `set standard_conforming_strings = on`,
     `set client_min_messages = warning`,
+    // Even a DDL statement's commit would hang while too few replicas are connected, which is when repctl is called.
+    ...(commitsLocally ? ['set synchronous_commit = local'] : []),
   ].join('; ');
 }
 
@@ -229,7 +233,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }, options.connectTimeoutMs);
   try {
     await client.connect();
-    await client.query(pinSql(options.statementTimeoutMs));
+    await client.query(pinSql(options));
   } catch (error) {
     state.alive = false;
     void endOrDestroy(client);

@@ -288,6 +288,7 @@ async function makeRoles(node: SandboxNode, password: string): Promise<void> {
     );
     await admin.simple(`grant pg_monitor to ${role}`);
     if (!old) await admin.simple(`grant pg_create_subscription to ${role}`);
+    await admin.simple(`grant alter system on parameter synchronous_standby_names to ${role}`);
     await admin.simple(`create database ${ident(DATABASE)} owner ${role}`);
   } finally {
     await admin.close();
@@ -296,6 +297,7 @@ async function makeRoles(node: SandboxNode, password: string): Promise<void> {
   try {
     // Denied even to pg_monitor by default; granted per database.
     await shop.simple(`grant execute on function pg_catalog.pg_show_replication_origin_status() to ${role}`);
+    await shop.simple(`grant execute on function pg_catalog.pg_reload_conf() to ${role}`);
   } finally {
     await shop.close();
   }

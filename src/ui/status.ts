@@ -2,6 +2,7 @@
 import type { Analysis } from '../cluster/analyse.js';
 import type { ClusterState, NodeState } from '../cluster/model.js';
 import type { NodeReport } from '../cluster/report.js';
+import { syncText } from '../cluster/sync.js';
 import type { Style } from './color.js';
 import { renderFindings } from './findings.js';
 import { formatBytes, formatDuration } from './format.js';
@@ -40,12 +41,13 @@ export function renderStatus(analysis: Analysis, style: Style): string {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-function headline({ cluster, epoch, leader, state, takenAt }: Analysis, style: Style): string {
+function headline({ cluster, epoch, leader, sync, state, takenAt }: Analysis, style: Style): string {
   const { c } = style;
   const left = [
     c.bold(cluster),
     epoch === null ? 'no epoch' : `epoch ${String(epoch)}`,
     leader === null ? 'no leader' : `leader ${leader}`,
+    ...(sync === null || sync.mode === 'async' ? [] : [`sync ${syncText(sync)}`]),
     paintCluster(state, style)(`● ${state}`),
   ].join('   ');
   const plainLength = visible(left);

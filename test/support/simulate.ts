@@ -11,6 +11,7 @@ import type {
   TableName,
 } from '../../src/cluster/model.js';
 import { PUBLICATION, isOwnSlot, slotName, subscriptionName } from '../../src/cluster/names.js';
+import { settingOf } from '../../src/cluster/sync.js';
 import type { Action } from '../../src/operations/actions.js';
 import { PUBLISHED_METADATA } from '../../src/replication/metadata.js';
 import { lsnToNumber, numberToLsn } from '../../src/postgres/lsn.js';
@@ -87,7 +88,9 @@ const subscription = (
   epoch: number,
   tables: readonly TableName[],
   state: 'd' | 'r',
+  confirms = false,
 ): SubscriptionInfo => ({
+  synchronousCommit: confirms ? 'local' : 'off',
   oid: 16_000 + epoch,
   name: subscriptionName(node, epoch),
   enabled: true,
@@ -105,6 +108,8 @@ const subscription = (
   conflicts: {},
   own: true,
 });
+
+const waits = (leader: ReachableNode): boolean => (leader.syncRecord?.mode ?? 'async') !== 'async';
 
 const isOwn = (one: SubscriptionInfo): boolean => one.name.startsWith('repctl_');
 
@@ -166,7 +171,7 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         ...node,
         subscriptions: [
           ...node.subscriptions,
-          subscription(node.name, action.epoch, leader.tables, equal ? 'r' : 'd'),
+          subscription(node.name, action.epoch, leader.tables, equal ? 'r' : 'd', waits(leader)),
         ],
         ...(equal ? { epochs: leader.epochs, events: leader.events } : {}),
       }));
@@ -279,7 +284,11 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
       return change(snapshot, action.node, (node) => {
         const former = node.subscriptions.find((one) => one.name === action.subscription);
         return {
-          ...node,
+          ...withStandbyNames(node, action.sync === undefined ? '' : settingOf(action.sync)),
+          syncRecord:
+            action.sync === undefined
+              ? (node.syncRecord ?? null)
+              : { ...action.sync, epoch: action.epoch, at: AT },
           tables: node.tables.map((table) => ({ ...table, fence: 'disabled' as const })),
           ...(action.drained === true ? { barriers: [] } : {}),
           subscriptions: node.subscriptions.map((one) =>
@@ -302,7 +311,7 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         ...(led ? { slots: node.slots.filter((one) => !isOwnSlot(one.name)), standbyBases: [] } : {}),
         subscriptions: [
           ...node.subscriptions.filter((one) => !isOwn(one)),
-          subscription(node.name, action.epoch, leader.tables, 'r'),
+          subscription(node.name, action.epoch, leader.tables, 'r', waits(leader)),
         ],
       }));
     }
@@ -318,7 +327,7 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         events: [],
         subscriptions: [
           ...node.subscriptions.filter((one) => !isOwn(one)),
-          subscription(node.name, action.epoch, leader.tables, 'd'),
+          subscription(node.name, action.epoch, leader.tables, 'd', waits(leader)),
         ],
       }));
     }
@@ -345,10 +354,44 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         events: [],
         standbyBases: [],
       }));
+    case 'fence-node':
+    case 'unfence-node':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        tables: node.tables.map((table) => ({
+          ...table,
+          fence: action.kind === 'fence-node' ? ('enabled' as const) : ('disabled' as const),
+        })),
+      }));
+    case 'sync-commit':
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) =>
+          one.name === action.subscription ? { ...one, synchronousCommit: action.value } : one,
+        ),
+      }));
+    case 'sync-setting':
+      return change(snapshot, action.node, (node) => withStandbyNames(node, action.value));
+    case 'sync-record':
+      // It travels to whoever follows.
+      return snapshot.nodes.reduce(
+        (state, { name }) =>
+          change(state, name, (node) =>
+            name === action.node || node.subscriptions.some((one) => one.enabled && one.slotName !== null)
+              ? { ...node, syncRecord: { ...action.sync, epoch: action.epoch, at: AT } }
+              : node,
+          ),
+        snapshot,
+      );
     default:
       throw new Error(`the model does not know ${(action as Action).kind}`);
   }
 }
+
+const withStandbyNames = (node: ReachableNode, value: string): ReachableNode => ({
+  ...node,
+  settings: { ...node.settings, synchronous_standby_names: value },
+});
 
 const epochRow = (
   epoch: number,

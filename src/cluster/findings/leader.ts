@@ -98,7 +98,7 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
       severity: 'critical',
       node: leader.name,
       message: `the leader refuses writes: the fence is up on ${closed.map((it) => `${it.schema}.${it.name}`).join(', ')}`,
-      fix: 'repctl cluster create takes it down when no operation is under way',
+      fix: `repctl unfence ${leader.name}, unless a switchover is under way`,
     });
   }
   if (leader.settings['default_transaction_read_only'] === 'on' || leader.inRecovery) {
@@ -149,7 +149,7 @@ function writers(view: View, nodes: readonly ReachableNode[]): readonly Finding[
       code: 'two-writable-nodes',
       severity: 'critical',
       message: `${open.map((node) => node.name).join(' and ')} take writes at the same time`,
-      fix: others.map((node) => `repctl rewire ${node.name}`).join('; '),
+      fix: others.map((node) => `repctl fence ${node.name}`).join('; '),
     });
   }
   for (const node of nodes.filter((it) => it.identity !== null)) {
@@ -171,7 +171,7 @@ function writers(view: View, nodes: readonly ReachableNode[]): readonly Finding[
         severity: 'error',
         node: node.name,
         message: `the fence is down on ${down.map((it) => `${it.schema}.${it.name}`).join(', ')}: clients can write here`,
-        fix: 'repctl cluster create',
+        fix: `repctl fence ${node.name}`,
       });
     }
   }
@@ -189,7 +189,7 @@ function staleness(view: View, node: ReachableNode): readonly Finding[] {
         severity: closed ? 'error' : 'critical',
         node: node.name,
         message: `led epoch ${String(reached)} and does not know that ${view.leaderName ?? 'another node'} leads epoch ${String(view.epoch)}${closed ? '' : '; it still takes writes'}`,
-        fix: `repctl rewire ${node.name}`,
+        fix: closed ? `repctl rejoin ${node.name}` : `repctl fence ${node.name}`,
       },
     ];
   }

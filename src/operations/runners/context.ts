@@ -1,6 +1,6 @@
 /** What every runner works with. */
 import type { Fleet } from '../../cluster/fleet.js';
-import type { ReachableNode } from '../../cluster/model.js';
+import type { ReachableNode, SyncRecord } from '../../cluster/model.js';
 import { observe } from '../../cluster/observe.js';
 import { replicationUrl } from '../../config/schema.js';
 import { conninfoOf } from '../../config/connection.js';
@@ -34,17 +34,32 @@ export async function look(context: RunnerContext, name: string): Promise<Reacha
   });
 }
 
-/** The subscription by which `node` follows `leader` in `epoch`. */
+/**
+ * The subscription by which `node` follows `leader` in `epoch`. `record`: the sync mode as the leader has it; what the
+ * node itself has heard of it may be old.
+ */
 export function subscriptionRequest(
   context: RunnerContext,
   node: ReachableNode,
   leader: string,
   epoch: number,
   copyData: boolean,
+  record: SyncRecord | null | undefined = node.syncRecord,
 ): SubscriptionRequest {
   const { name, versionNum } = node;
-  return subscriptionRequestFor(context, { node: name, leader, epoch, versionNum, copyData });
+  return subscriptionRequestFor(context, {
+    node: name,
+    leader,
+    epoch,
+    versionNum,
+    copyData,
+    confirms: waits(record),
+  });
 }
+
+/** Whether commits wait for replicas. */
+export const waits = (record: SyncRecord | null | undefined): boolean =>
+  record != null && record.mode !== 'async';
 
 export interface Following {
   readonly node: string;
@@ -53,16 +68,23 @@ export interface Following {
   /** server_version_num of the node. */
   readonly versionNum: number;
   readonly copyData: boolean;
+  /** Commits on the leader wait for it. */
+  readonly confirms: boolean;
 }
 
 /** {@link subscriptionRequest} for a node of which no more than that is known. */
 export function subscriptionRequestFor(
   context: RunnerContext,
-  { node, leader, epoch, versionNum, copyData }: Following,
+  { node, leader, epoch, versionNum, copyData, confirms }: Following,
 ): SubscriptionRequest {
   const url = replicationUrl(context.fleet.node(leader), node);
-  return { node, epoch, connection: conninfoOf(url, { application_name: node }), copyData, versionNum };
+  const connection = conninfoOf(url, { application_name: node });
+  return { node, epoch, connection, copyData, versionNum, confirms };
 }
+
+/** The sync mode as the leader has it. */
+export const modeOf = async (context: RunnerContext, leader: string): Promise<SyncRecord | null> =>
+  (await look(context, leader)).syncRecord ?? null;
 
 export interface WaitOptions {
   readonly timeoutMs: number;

@@ -12,7 +12,7 @@ import { dropStandbyBaseSql, ensureSlot } from '../../replication/slots.js';
 import { createSubscriptionSql, dropSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
-import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { quiesce } from './drain.js';
 import { slotWithSnapshot } from './snapshot.js';
 import { dropSlotHard } from './teardown.js';
@@ -33,7 +33,14 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
   await ensureSlot(leader, slotName(action.node));
 
   const tables = [...action.tables, ...PUBLISHED_METADATA];
-  const request = subscriptionRequest(context, node, action.leader, action.epoch, true);
+  const request = subscriptionRequest(
+    context,
+    node,
+    action.leader,
+    action.epoch,
+    true,
+    await modeOf(context, action.leader),
+  );
   await session.transaction(async () => {
     await session.simple(`set local lock_timeout = '10s'`);
     for (const subscription of ownSubscriptions(node))
@@ -84,6 +91,7 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
   const leader = await context.fleet.session(action.leader);
   const snapshot = await slotWithSnapshot(context, action.leader, action.node, 1);
   const [reader] = snapshot.sessions;
+  const mode = await modeOf(context, action.leader);
   const session = await context.fleet.session(action.node);
   try {
     if (reader === undefined) throw new RangeError('no session');
@@ -109,7 +117,7 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
         }
       });
       await session.simple(
-        createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false)),
+        createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false, mode)),
       );
     });
     return { tables: results.length, rowsCopied: 0 };

@@ -16,6 +16,7 @@ import { runUpkeep } from '../../replication/upkeep.js';
 import type { Fence } from '../actions.js';
 import { type SwitchoverContext, waitFor } from './context.js';
 import { type Fenced, beginAlone, lockSql, readyTarget } from './handover.js';
+import { armTarget } from './sync.js';
 
 /** How long one attempt may hold writers up, milliseconds: on one table, and on all of them together. */
 const LOCK_MS = 80;
@@ -33,6 +34,7 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
     session.query<FencedTable>(fencedTablesSql(tables)),
     ...action.upkeep.map((move) => runUpkeep(fleet, move)),
   ]);
+  await armTarget(context, action.target, action.sync);
   handover.target = await readyTarget(context, action.target, tables);
   const id = randomUUID();
   const details = JSON.stringify({ target: action.target });

@@ -21,6 +21,8 @@ export interface Handover {
   /** The promotion's transaction was sent. */
   promotionSent?: boolean;
   promoted?: Promoted;
+  /** The target's commits wait for replicas already, as they shall once it leads. */
+  armed?: string;
 }
 
 /** The coming leader: a session of its own with an open transaction that keeps autovacuum and DDL away. */
@@ -44,6 +46,8 @@ export interface Promoted {
   readonly epoch: number;
   /** In the WAL of the new leader: everything of the epochs before lies before it, the promotion after it. */
   readonly point: Lsn;
+  /** Commits wait for replicas. */
+  readonly waits: boolean;
 }
 
 /** Longest wait for the locks that only keep maintenance away; nobody who reads or writes queues behind them. */

@@ -4,12 +4,14 @@ import type { Action } from '../actions.js';
 import type { RunnerContext, SwitchoverContext } from './context.js';
 import { attachEqual, recopy } from './copy.js';
 import { quiesce } from './drain.js';
+import { fenceNode, unfenceNode } from './fencing.js';
 import { attach, dropTombstone, promote } from './leadership.js';
 import { reconcile } from './reconcile.js';
 import { fence } from './fence.js';
 import { drain, handOver } from './switchover.js';
 import { found, prepare, publish } from './setup.js';
 import { awaitCopy, resume, standby, subscribe, verify } from './stream.js';
+import { syncCommit, syncRecorded, syncSetting } from './sync.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
 
 export type { RunnerContext } from './context.js';
@@ -39,4 +41,9 @@ const runners = (context: SwitchoverContext): Runners<Action> => ({
   unsubscribe: (action) => unsubscribe(context, action),
   'drop-slots': (action) => dropSlots(context, action),
   unpublish: (action) => unpublish(context, action),
+  'fence-node': (action, run) => fenceNode(context, action, run),
+  'unfence-node': (action) => unfenceNode(context, action),
+  'sync-commit': (action) => syncCommit(context, action),
+  'sync-setting': (action) => syncSetting(context, action),
+  'sync-record': (action) => syncRecorded(context, action),
 });

@@ -20,6 +20,7 @@ import { stopWorker } from './drain.js';
 import { fenceFormer } from './former.js';
 import { sequenceExhausted } from './handover.js';
 import { dropOwnSlots, follow } from './switchover.js';
+import { arm, syncRecordSql } from './sync.js';
 
 /** One transaction: when it commits, the node takes writes and the epoch row tells the others. */
 export async function promote(context: RunnerContext, action: Promote, run: RunContext): Promise<StepResult> {
@@ -43,6 +44,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
   );
   const session = await context.fleet.session(action.node);
   const sequences = await sequenceStatements(context, session, node);
+  await arm(context, node, action.sync);
   await session.transaction(async () => {
     // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
     await session.simple(`set local synchronous_commit = local; set local lock_timeout = '5s'`);
@@ -63,6 +65,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
         context.reason,
       ],
     );
+    if (action.sync !== undefined) await session.simple(syncRecordSql(context, action.epoch, action.sync));
   });
   const done = { forkPoint, previousLsn: lastKnown, sequences: sequences.length };
   // Writes work by now. A planned change has fenced the former leader itself.
@@ -133,7 +136,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
 
   if (from?.leader === action.node) await dropOwnSlots(session);
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
-  const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, false, leader.syncRecord);
   try {
     await session.transaction(async () => {
       for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);

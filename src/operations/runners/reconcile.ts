@@ -14,7 +14,7 @@ import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import { createSubscriptionSql } from '../../replication/subscriptions.js';
 import type { Reconcile } from '../actions.js';
 import { isAttached, ownSubscriptions } from '../facts.js';
-import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
 import { dropSlotHard } from './teardown.js';
@@ -114,8 +114,9 @@ async function inTransaction(
   for (const { name } of ownSubscriptions(node))
     await writer.simple(`drop subscription if exists ${ident(name)}`);
   await writer.simple('delete from repctl.standby');
+  const mode = await modeOf(context, action.leader);
   await writer.simple(
-    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false)),
+    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false, mode)),
   );
   return results;
 }

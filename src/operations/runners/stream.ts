@@ -8,7 +8,7 @@ import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replica
 import { createSubscriptionSql, enableSubscriptionSql } from '../../replication/subscriptions.js';
 import type { AwaitCopy, Resume, Standby, Subscribe, Verify } from '../actions.js';
 import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
-import { type RunnerContext, look, subscriptionRequest, waitFor } from './context.js';
+import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor } from './context.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
@@ -17,7 +17,16 @@ export async function subscribe(context: RunnerContext, action: Subscribe): Prom
   if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
   const session = await context.fleet.session(action.node);
   await session.simple(
-    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, true)),
+    createSubscriptionSql(
+      subscriptionRequest(
+        context,
+        node,
+        action.leader,
+        action.epoch,
+        true,
+        await modeOf(context, action.leader),
+      ),
+    ),
   );
   return undefined;
 }

@@ -18,6 +18,7 @@ import {
   waitFor,
 } from './context.js';
 import { type Fenced, type Promoted, readyTarget, sequenceExhausted } from './handover.js';
+import { armTarget, syncRecordSql } from './sync.js';
 import { dropSlotHard } from './teardown.js';
 
 /** Waits until the barrier row is visible everywhere: it commits after every other row, and is applied after them. */
@@ -95,12 +96,13 @@ export async function handOver(context: SwitchoverContext, action: Promote): Pro
       ...tombstoneSql(action.subscription),
       `delete from repctl.event where kind = ${literal(BARRIER_KIND)}`,
       `insert into repctl.epoch (epoch, leader, previous_leader, fork_point, previous_lsn, operation, operator, reason) values (${String(action.epoch)}, ${text(action.node)}, ${text(action.previousLeader)}, ${text(fence.after)}, ${text(fence.after)}, ${text(action.operation)}, ${text(context.operator)}, ${text(context.reason)})`,
+      ...(action.sync === undefined ? [] : [syncRecordSql(context, action.epoch, action.sync)]),
       // setval() is not undone by a rollback: it comes last.
       ...sequences,
       'commit',
     ].join('; '),
   );
-  handover.promoted = { epoch: action.epoch, point };
+  handover.promoted = { epoch: action.epoch, point, waits: action.sync !== undefined };
   void target.session.close();
   return { forkPoint: fence.after, sequences: sequences.length, point };
 }
@@ -110,6 +112,7 @@ async function resumed(context: SwitchoverContext, action: Promote) {
   const node = await look(context, action.node);
   if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) return undefined;
   await holdingBarrier(context, action.previousLeader);
+  await armTarget(context, action.node, action.sync);
   context.handover.target = await readyTarget(context, action.node, node.tables);
   return context.handover.target;
 }
@@ -127,7 +130,7 @@ async function fenceOf(context: RunnerContext, action: Promote): Promise<Pick<Fe
 export async function follow(
   context: RunnerContext,
   action: Attach,
-  { point }: Promoted,
+  { point, waits }: Promoted,
   fence: Fenced,
 ): Promise<StepResult> {
   const { fleet } = context;
@@ -146,7 +149,7 @@ export async function follow(
   if (led) await dropOwnSlots(session);
   const request = subscriptionRequestFor(context, {
     ...{ node: action.node, leader: action.leader, epoch: action.epoch },
-    ...{ versionNum: about?.version ?? 0, copyData: false },
+    ...{ versionNum: about?.version ?? 0, copyData: false, confirms: waits },
   });
   await session.transaction(async () => {
     await session.simple(swapSubscriptionSql(old, request).join('; '));

@@ -10,11 +10,14 @@ import type { Action, OperationStep } from '../../../src/operations/actions.js';
 import { planCreate } from '../../../src/operations/create.js';
 import { planDestroy, planNodeRemove } from '../../../src/operations/destroy.js';
 import { planFailover } from '../../../src/operations/failover.js';
+import { factsOf } from '../../../src/operations/facts.js';
 import { planNodeAdd } from '../../../src/operations/node-add.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { planSwitchover } from '../../../src/operations/switchover.js';
+import { planSync } from '../../../src/operations/sync.js';
+import type { SyncRequest } from '../../../src/cluster/sync.js';
 import type { Planned } from '../../../src/plan/plan.js';
-import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
+import { advanced, bareNode, nodeIn, simulate, unreachable } from '../../support/simulate.js';
 
 type Planner = (snapshot: Snapshot) => Planned<Action>;
 
@@ -51,6 +54,10 @@ const switchoverPlanner =
   (config: ClusterConfig, target: string, without: readonly string[] = []): Planner =>
   (snapshot) =>
     planSwitchover(snapshot, config, { target, without, terminateBlockers: false });
+const syncPlanner =
+  (config: ClusterConfig, wanted: SyncRequest): Planner =>
+  (snapshot) =>
+    planSync(snapshot, config, { wanted, acceptWaiting: true, acceptUnrecorded: true });
 
 const stepsOf = (planned: Planned<Action>): readonly OperationStep[] | 'refused' =>
   planned.kind === 'plan' ? planned.plan.steps : 'refused';
@@ -169,6 +176,51 @@ describe('plans can be resumed after any prefix', () => {
         // A node that had more than the new leader must not be attached in silence.
         if (first.kind === 'refused') expect(first.refusal.findings[0]?.code).toBe('not-mappable');
         else resumable(back, recopy ? untilAttached(planner) : planner);
+      }),
+    );
+  });
+
+  it('sync: set, strengthened, weakened, and kept over a failover and a rewire', () => {
+    const modes = fc.constantFrom<SyncRequest>(
+      { mode: 'async' },
+      { mode: 'any', k: 1 },
+      { mode: 'any', k: 2 },
+      { mode: 'all' },
+    );
+    fc.assert(
+      fc.property(clusters, fc.array(modes, { minLength: 1, maxLength: 3 }), ({ count, down }, changes) => {
+        fc.pre(count >= 3);
+        const nodes = names(count);
+        const config = configOf(nodes);
+        let state = complete(bare(nodes, false), createPlanner(config));
+        for (const wanted of changes) {
+          const planner = syncPlanner(config, wanted);
+          resumable(state, planner);
+          state = complete(state, planner);
+        }
+        const gone = ['n1', ...down.map((index) => `n${String(index)}`)].filter((name) => name !== 'n2');
+        const broken = gone
+          .filter((name) => nodes.includes(name))
+          .reduce<Snapshot>((one, name) => unreachable(one, name), state);
+        resumable(broken, failoverPlanner(config), 'refused');
+        const after = complete(broken, failoverPlanner(config));
+        const leader = nodeIn(after, factsOf(after, config).epoch?.leader ?? '');
+        const last = changes.at(-1);
+        expect(leader.settings['synchronous_standby_names'] === '').toBe(last?.mode === 'async');
+        if (last?.mode !== 'async') expect(leader.syncRecord).toMatchObject({ mode: last?.mode, epoch: 2 });
+        const late = nodes.find((name) => gone.includes(name) && name !== 'n1');
+        const back = state.nodes.find((node) => node.name === late);
+        if (late === undefined || back === undefined) return;
+        const again: Snapshot = {
+          ...after,
+          nodes: after.nodes.map((node) => (node.name === late ? back : node)),
+        };
+        const planner: Planner = (snapshot) =>
+          planRewire(snapshot, config, { node: late, recopy: false, acceptDataLoss: false });
+        resumable(again, planner);
+        const end = complete(again, planner);
+        if (last?.mode === 'all')
+          expect(nodeIn(end, leader.name).settings['synchronous_standby_names']).toContain(late);
       }),
     );
   });
