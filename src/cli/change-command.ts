@@ -8,6 +8,7 @@ import { type Lock, inProgress, readHolders } from '../cluster/lock.js';
 import { describeHolder } from '../cluster/lock-sql.js';
 import { type LockedOptions, guardOf, requireMajority, withLock } from '../operations/locked.js';
 import { makePlan, type Planner, type RunOptions, runPlan } from '../operations/run.js';
+import type { HookReport } from '../operations/hooks/model.js';
 import type { FinishedStep } from '../plan/execute.js';
 import type { Plan } from '../plan/plan.js';
 import { type PlanView, planView, renderPlan } from '../ui/plan.js';
@@ -16,7 +17,7 @@ import type { Style } from '../ui/color.js';
 import { stateDir } from '../config/paths.js';
 import { BaseCommand } from './base-command.js';
 import { canAsk, confirm } from './confirm.js';
-import { stepReporter } from './progress.js';
+import { PROGRESS_MODES, type ProgressMode, stepReporter } from './progress.js';
 
 /** Frozen shape of --json, docs/json.md. */
 export interface ChangeResult {
@@ -28,6 +29,8 @@ export interface ChangeResult {
   readonly data: Readonly<Record<string, unknown>>;
   /** With --dry-run the steps to come, else those that ran. */
   readonly steps: readonly (PlanView['steps'][number] | StepReport)[];
+  /** The operator's own programs, where any ran. */
+  readonly hooks?: readonly HookReport[];
   readonly totalMs: number;
 }
 
@@ -63,6 +66,7 @@ interface ChangeFlags {
   readonly reason?: string;
   readonly 'accept-minority': boolean;
   readonly 'break-lock': boolean;
+  readonly progress: ProgressMode;
 }
 
 export abstract class ChangeCommand<T extends typeof Command> extends BaseCommand<T> {
@@ -75,6 +79,11 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     'break-lock': Flags.boolean({
       summary: 'End the connections of an operation that is stuck, then go on.',
     }),
+    progress: Flags.option({
+      summary: 'How steps are shown on stderr: json is one line of JSON for each event.',
+      options: PROGRESS_MODES,
+      default: 'auto' as const,
+    })(),
   };
 
   /** The flags of {@link ChangeCommand.baseFlags}, which TypeScript cannot see through the generic parent. */
@@ -111,14 +120,14 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
       return withLock(this.lockOptions(change), async (lock) => {
         const plan = await change.plan();
         if (plan.steps.length === 0) return this.showNothing(plan);
-        this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+        this.sayPlan(plan);
         return this.runLocked(plan, change, { lock, lookedMs: performance.now() - start });
       });
     }
     let plan = await change.plan();
     for (;;) {
       if (plan.steps.length === 0) return this.showNothing(plan);
-      this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+      this.sayPlan(plan);
       const { question } = change;
       await this.showHolder(change.fleet);
       const lookedMs = performance.now() - start;
@@ -160,6 +169,15 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     this.say(`\n--break-lock will end the connections of ${describeHolder(holder)}.`);
   }
 
+  private get progress(): ProgressMode {
+    return this.changeFlags.progress;
+  }
+
+  /** With --progress json the plan is the first of its lines. */
+  private sayPlan(plan: Plan): void {
+    if (this.progress !== 'json') this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+  }
+
   private showPlanned(plan: Plan): ChangeResult {
     const view = planView(plan);
     return this.show(
@@ -184,14 +202,17 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     const locked = this.lockOptions(change);
     requireMajority(lock, plan, locked);
     const start = performance.now();
-    const reporter = await stepReporter({
+    if (this.progress !== 'json') this.say('');
+    const reporter = stepReporter({
       style: this.errStyle(),
-      isTTY: process.stderr.isTTY,
-      silent: this.jsonEnabled(),
+      stream: process.stderr,
+      mode: this.progress,
+      json: this.jsonEnabled(),
+      plan,
     });
+    const hooks: HookReport[] = [];
     let base = told(plan);
     try {
-      this.say('');
       const finished = await run(plan, {
         ...locked,
         lock,
@@ -200,6 +221,10 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
         reason: this.changeFlags.reason ?? null,
         stateDir: stateDir(),
         onEvent: reporter.onEvent,
+        onHook: (event) => {
+          reporter.onHook(event);
+          if (event.type === 'done') hooks.push(event.report);
+        },
         signal: this.interruptible(),
         onPlan: (final) => {
           base = told(final);
@@ -207,7 +232,9 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
       });
       // The time that a person takes to answer is not the operation's.
       const totalMs = Math.round(lookedMs + performance.now() - start);
-      const result: ChangeResult = { ...base, status: 'done', steps: finished.map(stepReport), totalMs };
+      const steps = finished.map(stepReport);
+      const ran = hooks.length === 0 ? {} : { hooks };
+      const result: ChangeResult = { ...base, status: 'done', steps, ...ran, totalMs };
       return this.show(result, (_, style) => renderDone(result, style, next));
     } finally {
       reporter.stop();

@@ -1,64 +1,139 @@
-/** Steps as they run: a spinner with times on a terminal, one line a step elsewhere, silence with --json. */
-import type { Ora } from 'ora';
+/**
+ * Steps as they run, on stderr: lines that move on a terminal, one line a step elsewhere, NDJSON for programs,
+ * nothing with --json unless it is asked for.
+ */
+import type { Plan } from '../plan/plan.js';
 import type { StepEvent, StepProgress, StepResult } from '../plan/execute.js';
-import { redact } from '../config/redact.js';
+import type { HookEvent } from '../operations/hooks/model.js';
+import { redact, redactDeep } from '../config/redact.js';
 import { formatCount, formatDuration } from '../ui/format.js';
 import type { Style } from '../ui/color.js';
+import { type Live, live } from './live.js';
+import { hookJson, planJson, stepJson } from './progress-json.js';
+
+export const PROGRESS_MODES = ['auto', 'plain', 'json', 'none'] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
 
 export interface StepReporter {
   readonly onEvent: (event: StepEvent) => void;
+  readonly onHook: (event: HookEvent) => void;
   /** Clears what is left on the terminal. */
   stop(): void;
 }
 
 export interface ReporterOptions {
   readonly style: Style;
-  readonly isTTY: boolean;
-  readonly silent: boolean;
+  readonly stream: NodeJS.WriteStream;
+  readonly mode: ProgressMode;
+  /** --json: stderr stays quiet unless a mode was asked for. */
+  readonly json: boolean;
+  readonly plan: Plan;
 }
 
-export async function stepReporter({ style, isTTY, silent }: ReporterOptions): Promise<StepReporter> {
-  if (silent) return { onEvent: () => undefined, stop: () => undefined };
-  const spinner = isTTY ? await makeSpinner() : undefined;
-  // Steps of a group run at once; the spinner names those that are under way.
-  const running = new Map<string, string>();
-  const write = (line: string): void => {
-    spinner?.stop();
-    process.stderr.write(`${redact(line)}\n`);
+const SILENT: StepReporter = { onEvent: () => undefined, onHook: () => undefined, stop: () => undefined };
+
+export function stepReporter({ style, stream, mode, json, plan }: ReporterOptions): StepReporter {
+  if (mode === 'none' || (mode === 'auto' && json)) return SILENT;
+  if (mode === 'json') return jsonReporter(stream, plan);
+  return textReporter(style, stream, mode === 'auto' && stream.isTTY);
+}
+
+function jsonReporter(stream: NodeJS.WriteStream, plan: Plan): StepReporter {
+  const write = (value: Readonly<Record<string, unknown>>): void => {
+    const line = { ...value, at: new Date().toISOString(), operation: plan.operation };
+    stream.write(`${JSON.stringify(redactDeep(line))}\n`);
   };
-  const spin = (): void => {
-    if (spinner === undefined) return;
-    if (running.size === 0) spinner.stop();
-    else spinner.start([...running.values()].join(', '));
+  write(planJson(plan));
+  return {
+    onEvent: (event) => {
+      write(stepJson(event));
+    },
+    onHook: (event) => {
+      write(hookJson(event));
+    },
+    stop: () => undefined,
   };
+}
+
+/** Without a terminal a step that takes long says so now and then. */
+const REMIND_MS = 10_000;
+
+interface Running {
+  readonly title: string;
+  readonly since: number;
+  progress: string;
+  told: number;
+}
+
+function textReporter(style: Style, stream: NodeJS.WriteStream, moving: boolean): StepReporter {
+  const { c } = style;
+  // Steps of a group run at once; each has its line.
+  const running = new Map<string, Running>();
+  const begin = (id: string, title: string) =>
+    running.set(id, { title, since: performance.now(), progress: '', told: performance.now() });
+  const elapsed = (since: number): string => formatDuration(performance.now() - since).padStart(8);
+  const region: Live | undefined = moving
+    ? live(stream, (frame) =>
+        [...running.values()].map(({ title, since, progress }) =>
+          redact(
+            `${c.cyan(frame)} ${c.dim(elapsed(since))}  ${title}${progress === '' ? '' : `  ${progress}`}`,
+          ),
+        ),
+      )
+    : undefined;
+  const print = (line: string): void => {
+    if (region === undefined) stream.write(`${redact(line)}\n`);
+    else region.print(redact(line));
+  };
+  const reminder = setInterval(() => {
+    if (moving) return;
+    for (const one of running.values()) {
+      if (performance.now() - one.told < REMIND_MS) continue;
+      one.told = performance.now();
+      print(`… ${elapsed(one.since)}  ${one.title}${one.progress === '' ? '' : `  ${one.progress}`}`);
+    }
+  }, 1000);
+  reminder.unref();
   return {
     onEvent(event) {
       const { step } = event;
-      if (event.type === 'start') running.set(step.id, step.title);
-      else if (event.type === 'progress')
-        running.set(step.id, `${step.title} ${progressText(event.progress)}`);
-      else {
-        running.delete(step.id);
-        const time = style.c.dim(formatDuration(event.ms).padStart(8));
-        if (event.type === 'done')
-          write(`${style.c.green('✓')} ${time}  ${step.title}${resultText(event.result, style)}`);
-        else write(`${style.c.red('✗')} ${time}  ${step.title}`);
+      if (event.type === 'start') {
+        begin(step.id, step.title);
+        return;
       }
-      spin();
+      if (event.type === 'progress') {
+        const one = running.get(step.id);
+        if (one !== undefined) one.progress = progressText(event.progress);
+        return;
+      }
+      running.delete(step.id);
+      const time = c.dim(formatDuration(event.ms).padStart(8));
+      if (event.type === 'done')
+        print(`${c.green('✓')} ${time}  ${step.title}${resultText(event.result, style)}`);
+      else print(`${c.red('✗')} ${time}  ${step.title}`);
+    },
+    onHook(event) {
+      const id = `hook:${event.hook}`;
+      if (event.type === 'start') begin(id, `${event.hook}: ${event.program}`);
+      else if (event.type === 'line') print(`${c.dim(`[${event.hook}]`)} ${event.line}`);
+      else {
+        running.delete(id);
+        const { ms, error } = event.report;
+        const time = c.dim(formatDuration(ms).padStart(8));
+        if (error === null) print(`${c.green('✓')} ${time}  ${event.hook}`);
+        // What only reports must not look like the failure of the operation.
+        else
+          print(`${event.hook === 'beforePromote' ? c.red('✗') : c.yellow('!')} ${time}  ${error.message}`);
+      }
     },
     stop() {
-      spinner?.stop();
+      clearInterval(reminder);
+      region?.stop();
     },
   };
 }
 
-async function makeSpinner(): Promise<Ora> {
-  const { default: ora } = await import('ora');
-  // Ctrl-C must reach repctl, not be swallowed by the spinner.
-  return ora({ stream: process.stderr, discardStdin: false });
-}
-
-/** `[=====>    ] 52% 1,040,000 of 2,000,000 rows` */
+/** `████████░░░░░░░░ 52% 1,040,000 of 2,000,000 rows` */
 function progressText({ message, done, total, unit }: StepProgress): string {
   if (message !== undefined) return message;
   if (done === undefined) return '';
@@ -67,7 +142,7 @@ function progressText({ message, done, total, unit }: StepProgress): string {
   const bar =
     share === undefined
       ? ''
-      : `[${'█'.repeat(Math.round(share * 20)).padEnd(20, '░')}] ${(share * 100).toFixed(0)}% `;
+      : `${'█'.repeat(Math.round(share * 16)).padEnd(16, '░')} ${(share * 100).toFixed(0)}% `;
   return `${bar}${formatCount(done)}${of} ${unit ?? ''}`.trimEnd();
 }
 

@@ -55,19 +55,28 @@ export function requireMajority(lock: Lock, plan: Plan, { fleet, acceptMinority 
   );
 }
 
-/** Steps after which there is no way back: the servers are asked whether the lock is still held. */
-const FINAL: ReadonlySet<string> = new Set(['promote']);
+/** An answer of the servers that is older than this is asked for anew before a promotion, milliseconds. */
+const FRESH_MS = 250;
 
 /**
  * Called before every step: a session that ended is opened again without a word by whoever needs one, but the
- * lock went with it, and another operator may be at work already. Throws `lock-lost`.
+ * lock went with it, and another operator may be at work already. Before a promotion, after which there is no way
+ * back, the servers are asked; after a fence they are asked beside the drain, since writers wait. Throws
+ * `lock-lost`.
  */
-export const guardOf =
-  (lock: Lock, fleet: Fleet) =>
-  async (step: Step): Promise<void> => {
-    if (FINAL.has(step.action.kind) ? await lock.verify() : lock.held()) return;
-    throw await lockLost(fleet);
+export function guardOf(lock: Lock, fleet: Fleet): (step: Step) => Promise<void> {
+  let asked: { readonly at: number; readonly answer: Promise<boolean> } | undefined;
+  const ask = () => {
+    asked = { at: performance.now(), answer: lock.verify() };
+    return asked.answer;
   };
+  return async ({ action: { kind } }) => {
+    if (kind === 'drain') void ask();
+    const fresh = asked !== undefined && performance.now() - asked.at < FRESH_MS;
+    const sure = kind !== 'promote' || (await (fresh && asked !== undefined ? asked.answer : ask()));
+    if (!sure || !lock.held()) throw await lockLost(fleet);
+  };
+}
 
 async function lockLost(fleet: Fleet): Promise<RepctlError> {
   const [holder] = await readHolders(fleet);

@@ -10,6 +10,8 @@ import type { Journal } from '../plan/journal.js';
 import type { Plan, Planned, Refusal, Step } from '../plan/plan.js';
 import { enableSubscriptionSql } from '../replication/subscriptions.js';
 import type { Action, Quiesce } from './actions.js';
+import type { HookEvent } from './hooks/model.js';
+import { type Hooks, hooksFor } from './hooks/run.js';
 import { guardOf, mayGoBack, requireMajority, withLock } from './locked.js';
 import { operatorName } from './operator.js';
 import { orRollBack } from './rollback.js';
@@ -34,6 +36,8 @@ export interface RunOptions {
   /** What to call it to others who want the lock meanwhile. */
   readonly operation?: string;
   readonly acceptMinority?: boolean;
+  /** Told what hooks do. */
+  readonly onHook?: ((event: HookEvent) => void) | undefined;
 }
 
 /** Findings that are the same mistake or trouble as everywhere else end with the same exit code as there. */
@@ -84,25 +88,46 @@ export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Act
   }
 }
 
-/**
- * Runs a plan. Positions are final only when the apply workers have stopped, so after a leading group of
- * `quiesce` steps it observes and plans again, as often as that brings up another worker to stop: the rest may
- * then choose otherwise than the preview did. When planning again is refused (the leader is back, the named
- * candidate turned out to be behind), the stopped subscriptions are enabled again: exit 8, as if nothing had
- * been. Otherwise throws what execute() throws.
- */
+/** Runs a plan, with the operator's own programs around a promotion. Throws as runSteps() does. */
 export async function runPlan(
   plan: Plan<Action>,
   planner: Planner,
   options: RunOptions,
 ): Promise<FinishedStep[]> {
-  return withLocalCommits(options.fleet, (fleet) => runLocally(plan, planner, { ...options, fleet }));
+  const operator = operatorName();
+  const { fleet, journal, reason = null, onHook } = options;
+  const hooks = hooksFor({ config: fleet.config, journal, operator, reason, onHook });
+  const onEvent = (event: StepEvent) => {
+    hooks.onEvent(event);
+    options.onEvent?.(event);
+  };
+  try {
+    return await withLocalCommits(fleet, (local) =>
+      runSteps(plan, planner, { ...options, fleet: local, onEvent, hooks }),
+    );
+  } catch (error) {
+    if (
+      error instanceof RepctlError &&
+      (error.exit === EXIT.rolledBack || error.details['rolledBack'] === true)
+    )
+      await hooks.rolledBack(error);
+    throw error;
+  } finally {
+    await hooks.settle();
+  }
 }
 
-async function runLocally(
+/**
+ * Positions are final only when the apply workers have stopped, so after a leading group of `quiesce` steps it
+ * observes and plans again, as often as that brings up another worker to stop: the rest may then choose otherwise
+ * than the preview did. When planning again is refused (the leader is back, the named candidate turned out to be
+ * behind), or the promotion may not begin, the stopped subscriptions are enabled again: exit 8, as if nothing had
+ * been. Otherwise throws what execute() throws.
+ */
+async function runSteps(
   plan: Plan<Action>,
   planner: Planner,
-  options: RunOptions,
+  options: RunOptions & { readonly hooks: Hooks },
 ): Promise<FinishedStep[]> {
   const handover: Handover = {};
   const runners = runnersFor({
@@ -121,13 +146,22 @@ async function runLocally(
     const draining = actions
       .slice(0, end < 0 ? undefined : end)
       .filter((action) => action.kind === 'quiesce');
-    if (draining.length === 0)
-      return [
-        ...done,
-        ...(await orRollBack(rest, { ...options, handover }, () =>
-          execute(rest, runners, { ...options, before: done }),
-        )),
-      ];
+    if (draining.length === 0) {
+      const begun = { promotion: false };
+      const guard = async (step: Step) => {
+        await options.hooks.before(rest, step);
+        await options.guard?.(step);
+        begun.promotion ||= step.action.kind === 'promote';
+      };
+      try {
+        const body = () => execute(rest, runners, { ...options, guard, before: done });
+        return [...done, ...(await orRollBack(rest, { ...options, handover }, body))];
+      } catch (error) {
+        if (begun.promotion || stopped.length === 0 || wasInterrupted(error)) throw error;
+        // The step's own words, without how far it had come.
+        throw await startAgain(options, stopped, error instanceof RepctlError ? error.cause : error);
+      }
+    }
     const steps = rest.steps.slice(0, draining.length);
     stopped.push(...draining);
     try {
@@ -145,6 +179,9 @@ async function runLocally(
     }
   }
 }
+
+const wasInterrupted = (error: unknown): boolean =>
+  error instanceof RepctlError && error.exit === EXIT.interrupted;
 
 /** Enables what this run stopped; the error that tells how that ended. */
 async function startAgain(

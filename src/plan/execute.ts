@@ -75,13 +75,14 @@ export async function execute<Action extends AnyAction>(
 
   const runStep = async (step: Step<Action>): Promise<void> => {
     const about = { operation: plan.operation, step: step.id, node: step.node };
-    emit({ type: 'start', step, index: plan.steps.indexOf(step), total: plan.steps.length });
-    await options.journal.append({ event: 'start', ...about }).catch((thrown: unknown) => {
-      throw stepFailed(plan, step, { before, finished }, thrown);
-    });
-    const start = performance.now();
+    let start = performance.now();
+    let begun = false;
     try {
       await options.guard?.(step);
+      start = performance.now();
+      emit({ type: 'start', step, index: plan.steps.indexOf(step), total: plan.steps.length });
+      await options.journal.append({ event: 'start', ...about });
+      begun = true;
       const run = runners[step.action.kind as Action['kind']] as (
         action: Action,
         context: RunContext,
@@ -98,12 +99,12 @@ export async function execute<Action extends AnyAction>(
       emit({ type: 'done', step, ms, result });
     } catch (thrown) {
       const ms = performance.now() - start;
-      const error = stepFailed(plan, step, { before, finished }, thrown);
+      const error = stepFailed(plan, step, { before, finished, begun }, thrown);
       // What failed is told in any case; where the journal itself failed it cannot be told there.
       await options.journal
         .append({ event: 'failed', ...about, ms, code: error.code, message: error.message })
         .catch(() => undefined);
-      emit({ type: 'failed', step, ms, error });
+      if (begun) emit({ type: 'failed', step, ms, error });
       throw error;
     }
   };
@@ -153,13 +154,20 @@ function interrupted(plan: Plan, done: Done): RepctlError {
   );
 }
 
-function stepFailed(plan: Plan, step: Step, done: Done, error: unknown): RepctlError {
+function stepFailed(
+  plan: Plan,
+  step: Step,
+  done: Done & { readonly begun: boolean },
+  error: unknown,
+): RepctlError {
   const inner = error instanceof RepctlError ? error : undefined;
+  const nothing = !done.begun && doneIds(done).length === 0;
   const untouched = inner?.exit === EXIT.refused && doneIds(done).length === 0;
   const rest = `${countDone(plan, done)} are done; the same command goes on from there.`;
-  return new RepctlError(inner?.code ?? 'bug', `${step.title} failed: ${messageOf(error)}`, {
-    exit: exitOf(inner, untouched),
-    hint: [inner?.hint, untouched ? 'Nothing was changed.' : rest]
+  const message = done.begun ? `${step.title} failed: ${messageOf(error)}` : messageOf(error);
+  return new RepctlError(inner?.code ?? 'bug', message, {
+    exit: exitOf(inner, untouched, nothing),
+    hint: [inner?.hint, untouched || nothing ? 'Nothing was changed.' : rest]
       .filter((line) => line !== undefined)
       .join('\n'),
     details: { ...inner?.details, step: step.id, done: doneIds(done) },
@@ -168,8 +176,10 @@ function stepFailed(plan: Plan, step: Step, done: Done, error: unknown): RepctlE
 }
 
 /** What a step ran into decides the exit status; only a difference between nodes outranks "incomplete". */
-function exitOf(inner: RepctlError | undefined, untouched: boolean): ExitCode {
+function exitOf(inner: RepctlError | undefined, untouched: boolean, nothing: boolean): ExitCode {
   if (inner === undefined) return EXIT.bug;
   if (inner.exit === EXIT.diverged) return EXIT.diverged;
+  // What came before the first step failed: a hook.
+  if (inner.exit === EXIT.rolledBack && nothing) return EXIT.rolledBack;
   return untouched ? EXIT.refused : EXIT.incomplete;
 }

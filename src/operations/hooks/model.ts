@@ -75,3 +75,9 @@ export interface HookReport {
   /** null when it ended with 0. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }
+
+/** What is told of hooks while they run. */
+export type HookEvent =
+  | { readonly type: 'start'; readonly hook: HookName; readonly program: string }
+  | { readonly type: 'line'; readonly hook: HookName; readonly line: string }
+  | { readonly type: 'done'; readonly hook: HookName; readonly report: HookReport };

@@ -10,7 +10,7 @@ import type { StepEvent } from '../../plan/execute.js';
 import type { Journal } from '../../plan/journal.js';
 import type { Plan, Step } from '../../plan/plan.js';
 import type { Action, Promote } from '../actions.js';
-import { type HookContext, type HookName, type HookReport, hookCall } from './model.js';
+import { type HookContext, type HookEvent, type HookName, type HookReport, hookCall } from './model.js';
 import { runHook } from './spawn.js';
 
 export interface HookOptions {
@@ -18,10 +18,7 @@ export interface HookOptions {
   readonly journal: Journal;
   readonly operator: string;
   readonly reason: string | null;
-  /** Told of each hook when it has ended. */
-  readonly onHook?: ((report: HookReport) => void) | undefined;
-  /** Told of each line that a hook prints. */
-  readonly onHookLine?: ((hook: HookName, line: string) => void) | undefined;
+  readonly onHook?: ((event: HookEvent) => void) | undefined;
 }
 
 export interface Hooks {
@@ -65,13 +62,14 @@ export function hooksFor(options: HookOptions): Hooks {
     if (call === undefined) return undefined;
     const about = { operation, node, hook };
     await journal.append({ event: 'hook-start', ...about, argv: call.argv });
-    const report = await runHook(call, (line) => options.onHookLine?.(hook, line));
+    options.onHook?.({ type: 'start', hook, program: call.argv[0] ?? '' });
+    const report = await runHook(call, (line) => options.onHook?.({ type: 'line', hook, line }));
     const { ms, exitCode, output, error: failure } = report;
     // What a hook did is told even where the journal has become unwritable meanwhile.
     await journal
       .append({ event: 'hook', ...about, ms, exitCode, output, error: failure })
       .catch(() => undefined);
-    options.onHook?.(report);
+    options.onHook?.({ type: 'done', hook, report });
     return report;
   };
 
@@ -100,8 +98,7 @@ export function hooksFor(options: HookOptions): Hooks {
 
 /** Not a refusal: the hook may have done something before it failed, and onRollback is there to undo it. */
 function aborted(report: HookReport, { code, message }: { code: string; message: string }): RepctlError {
-  const last = report.output.slice(-3).map((line) => `  ${line}`);
-  return new RepctlError(code, [message, ...last].join('\n'), {
+  return new RepctlError(code, message, {
     exit: EXIT.rolledBack,
     hint: 'Mend the program, or take it out of hooks in the configuration.',
     details: { hook: report.hook, exitCode: report.exitCode, output: report.output },

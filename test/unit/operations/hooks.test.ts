@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HooksConfig } from '../../../src/config/schema.js';
 import { type HookCall, type HookContext, hookCall } from '../../../src/operations/hooks/model.js';
 import { runHook } from '../../../src/operations/hooks/spawn.js';
+import { until } from '../../support/wait.js';
 
 let dir: string;
 beforeAll(() => {
@@ -127,8 +128,11 @@ describe('a hook that', () => {
     expect(report.ms).toBeLessThan(3000);
     for (const pid of readFileSync(pids, 'utf8').trim().split(' ')) {
       // A zombie for a moment at most: nobody but init waits for it.
-      const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : 'Z';
-      expect(stat).toMatch(/^(?:Z|\d+ \(.*\) [ZX] )/);
+      const file = `/proc/${pid}/stat`;
+      await until(
+        () => Promise.resolve(existsSync(file) ? readFileSync(file, 'utf8') : 'Z'),
+        (stat) => /^(?:Z|\d+ \(.*\) [ZX] )/.test(stat),
+      );
     }
   });
 
