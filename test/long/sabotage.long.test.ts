@@ -37,7 +37,7 @@ describe('planted faults', () => {
             { stage, program, patienceMs: 15_000 },
             { rounds: fault.rounds, kills: false, big: false },
           )
-        ).violations;
+        ).violations.filter((violation) => fault.signs.test(violation));
       const kinds = [...new Set(caught.map((one) => one.split(/[:(;]| after /u)[0]))];
       table.push(
         `| ${fault.what} | ${kinds.join(', ') || 'NOBODY'} | ${String(seed - 1)} | ${String(seed - 1)} |`,

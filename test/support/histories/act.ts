@@ -163,13 +163,15 @@ export async function repctl(
   const shown = `repctl ${args.join(' ')}`;
   const ended = run.code === null ? (run.hung ? 'HUNG' : 'killed') : `exit ${String(run.code)}`;
   log(`$ ${shown}  → ${ended} in ${String(run.ms)} ms`);
+  if (process.env['REPCTL_TEST_SHOW'] !== undefined) log(`${run.stderr}${run.stdout}`);
   if (run.code !== 0)
     for (const line of run.stderr
       .split('\n')
       .filter((text) => /^[✓✗] |^ {2}(?!✓)/u.test(text))
       .slice(-14))
       log(`    ${line}`);
-  if (args.includes('--accept-data-loss') && run.code !== null) world.discarded.add(args[1] ?? '');
+  if (name !== 'failover' && name !== 'promote' && args.includes('--accept-data-loss'))
+    world.discarded.add(args[1] ?? '');
   if (run.hung) world.violations.push(`hung: ${shown} did not end within 45 s`);
   if (run.code === 1) world.violations.push(`bug: ${shown} ended with exit 1: ${run.stderr.slice(-600)}`);
   if (run.code === 2) throw new Error(`the harness typed nonsense: ${shown}: ${run.stderr}`);

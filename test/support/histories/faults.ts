@@ -5,13 +5,19 @@ import type { Fault } from './program.js';
 export interface Sabotage extends Fault {
   /** What brings it to light soonest. */
   readonly rounds: readonly Round[];
+  /** How a violation begins that this fault may cause; others do not count. */
+  readonly signs: RegExp;
 }
+
+/** A transaction that comes twice, or not at all: rows differ, or an apply worker fails for ever on a key. */
+const WRONG_PLACE = /^(?:doubled|replicas differ|wrong rows|not healthy|lost)/u;
 
 export const FAULTS: readonly Sabotage[] = [
   {
     name: 'mapping-behind',
     what: 'mapping off by one: the last transaction that a sibling has is sent again',
     rounds: ['crash', 'late'],
+    signs: WRONG_PLACE,
     edits: [
       {
         file: 'src/replication/mapping.ts',
@@ -24,6 +30,7 @@ export const FAULTS: readonly Sabotage[] = [
     name: 'mapping-ahead',
     what: 'mapping off by one: the first transaction that a sibling lacks is left out',
     rounds: ['crash', 'late'],
+    signs: WRONG_PLACE,
     edits: [
       {
         file: 'src/replication/mapping.ts',
@@ -36,6 +43,7 @@ export const FAULTS: readonly Sabotage[] = [
     name: 'swap-by-connection',
     what: 'the swap by ALTER SUBSCRIPTION CONNECTION: the new leader is asked for the old leader’s position',
     rounds: ['crash', 'late'],
+    signs: WRONG_PLACE,
     edits: [
       {
         file: 'src/replication/subscriptions.ts',
@@ -50,8 +58,22 @@ export const FAULTS: readonly Sabotage[] = [
   },
   {
     name: 'sequences-not-set',
-    what: 'the promotion leaves the sequences where they are',
+    what: 'a switchover leaves the sequences where they are',
+    rounds: ['switchover'],
+    signs: /^sequence/u,
+    edits: [
+      {
+        file: 'src/operations/runners/switchover.ts',
+        find: '      ...sequences,\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'failover-sequences-not-set',
+    what: 'a failover leaves the sequences where they are',
     rounds: ['crash'],
+    signs: /^sequence/u,
     edits: [
       {
         file: 'src/operations/runners/leadership.ts',
@@ -61,9 +83,36 @@ export const FAULTS: readonly Sabotage[] = [
     ],
   },
   {
+    name: 'fence-skipped',
+    what: 'a switchover does not fence the leader',
+    rounds: ['switchover'],
+    signs: /^(?:split|lost|refused|doubled)/u,
+    edits: [
+      {
+        file: 'src/operations/runners/fence.ts',
+        find: '    ...fences.map(enableFenceSql),\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'drain-skipped',
+    what: 'a switchover does not wait until the last row has arrived everywhere',
+    rounds: ['switchover'],
+    signs: WRONG_PLACE,
+    edits: [
+      {
+        file: 'src/operations/runners/switchover.ts',
+        find: '((await session.prepared(sql)).length > 0 ? true : undefined)',
+        replace: '((await session.prepared(sql)).length >= 0 ? true : undefined)',
+      },
+    ],
+  },
+  {
     name: 'base-ignored',
     what: 'a sibling is mapped although the slot begins after its position',
     rounds: ['late', 'crash'],
+    signs: WRONG_PLACE,
     edits: [
       {
         file: 'src/operations/mappable.ts',

@@ -193,7 +193,11 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
       : (Object.fromEntries(rounds.map((round) => [round, weights[round]])) as typeof weights),
   );
   const before = trouble(random);
-  const minority = count === 3 ? ['--accept-minority'] : [];
+  // What is known to be lost is refused otherwise; sometimes it shall be.
+  const accepting = [
+    ...(count === 3 ? ['--accept-minority'] : []),
+    ...(random.chance(0.7) ? ['--accept-data-loss'] : []),
+  ];
   switch (kind) {
     case 'switchover':
       return [
@@ -206,8 +210,8 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
         ...before,
         { do: 'crash', who: 'leader' },
         random.chance(0.2)
-          ? command(random, 'promote', minority, replica(random))
-          : command(random, 'failover', minority, random.chance(0.2) ? replica(random) : undefined),
+          ? command(random, 'promote', accepting, replica(random))
+          : command(random, 'failover', accepting, random.chance(0.2) ? replica(random) : undefined),
         wait(random),
         ...back(random, commands),
       ];
@@ -217,7 +221,7 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
         ...before,
         { do: 'cut', who: 'leader', clients: 'with', reset: random.chance(0.5) },
         wait(random, 0, 400),
-        command(random, 'failover', [...minority, '--leader-is-dead']),
+        command(random, 'failover', [...accepting, '--leader-is-dead']),
         wait(random),
         { do: 'heal' },
         ...back(random, commands),
@@ -246,7 +250,7 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
         wait(random),
         ...(able('switchover') && random.chance(0.3)
           ? [command(random, 'switchover', ['--without', 'absent'])]
-          : [{ do: 'crash', who: 'leader' } as const, command(random, 'failover', minority)]),
+          : [{ do: 'crash', who: 'leader' } as const, command(random, 'failover', accepting)]),
         wait(random),
         { do: 'start' },
         command(random, 'rewire', [], 'absent'),

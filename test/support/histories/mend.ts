@@ -69,14 +69,14 @@ export async function mend(world: World): Promise<boolean> {
   let changedAt = Date.now();
   while (Date.now() - start < world.patienceMs && typed.length < COMMANDS_MAX) {
     status = await look(world);
-    if (status?.state === 'healthy') {
+    // Warnings too: what they name leaves the cluster as it is meant to be.
+    const named = (status?.findings ?? [])
+      .flatMap((finding) => commandsIn(finding.fix ?? ''))
+      .filter((args) => isThere(world, args));
+    if (status?.state === 'healthy' && (named.length === 0 || healthyTwice(named, typed))) {
       log(`healthy after ${String(typed.length)} commands, ${String(Date.now() - start)} ms`);
       return true;
     }
-    const named = (status?.findings ?? [])
-      .filter((finding) => finding.severity === 'critical' || finding.severity === 'error' || finding.fix)
-      .flatMap((finding) => commandsIn(finding.fix ?? ''))
-      .filter((args) => isThere(world, args));
     const next = fewestTimes(named, typed);
     if (next === undefined || (Date.now() - changedAt < SETTLE_MS && typed.length === 0)) {
       await delay(60);
@@ -96,6 +96,10 @@ const isThere = ({ program }: World, args: readonly string[]): boolean =>
   [1, 2].some((words) => program.commands.has(args.slice(0, words).join(' ')));
 
 const text = (args: readonly string[]): string => args.join(' ');
+
+/** A warning that stays although its command was typed is no reason to go on. */
+const healthyTwice = (named: readonly string[][], typed: readonly string[]): boolean =>
+  named.every((args) => typed.filter((one) => one === text(args)).length >= 2);
 
 function fewestTimes(named: readonly string[][], typed: readonly string[]): string[] | undefined {
   const times = (args: readonly string[]): number => typed.filter((one) => one === text(args)).length;
