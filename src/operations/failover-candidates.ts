@@ -63,15 +63,10 @@ export function notACandidate(facts: Facts, epoch: Epoch, name: string): Finding
   };
 }
 
-export function behind(epoch: Epoch, chosen: ReachableNode, best: ReachableNode): Finding | undefined {
-  const here = position(chosen, epoch) ?? ZERO_LSN;
+/** What is said of a named node that is not the furthest; undefined when it is. Naming costs no data, only a moment. */
+export function behindNote(epoch: Epoch, named: ReachableNode, best: ReachableNode): string | undefined {
+  const here = position(named, epoch) ?? ZERO_LSN;
   const there = position(best, epoch) ?? ZERO_LSN;
   if (compareLsn(here, there) >= 0) return undefined;
-  return {
-    code: 'candidate-behind',
-    severity: 'error',
-    node: chosen.name,
-    message: `${chosen.name} has applied ${here}, ${best.name} ${there}: promoting ${chosen.name} would lose ${String(lsnDistance(here, there))} bytes of WAL.`,
-    fix: `repctl failover ${best.name}`,
-  };
+  return `${named.name} is ${String(lsnDistance(here, there))} bytes of WAL behind ${best.name} (${here}): ${best.name} takes over so that nothing of it is lost and writes come back at once; then ${named.name}, caught up, by a switchover`;
 }

@@ -35,6 +35,14 @@ export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest):
       fix: 'Mend the login; or, if you know that it serves nobody: repctl failover --leader-is-dead',
     });
   }
+  if (!hasMajority(facts.snapshot) && !request.acceptMinority) {
+    findings.push({
+      code: 'no-majority',
+      severity: 'error',
+      message: `Only ${String(facts.reachable.length)} of ${String(facts.config.nodes.length)} nodes answer: the others may have gone on without these.`,
+      fix: 'If you know that the others are gone: repctl failover --accept-minority',
+    });
+  }
   const witnesses = request.leaderIsDead
     ? []
     : facts.reachable.filter((node) => hearsLeader(node, epoch, gone?.silentTo ?? []));
@@ -45,14 +53,6 @@ export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest):
       node: epoch.leader,
       message: `${epoch.leader} does not answer here, but ${witnesses.map((node) => node.name).join(', ')} still hear${witnesses.length === 1 ? 's' : ''} it: it may be alive and taking writes.`,
       fix: 'If you know that it is dead or cut off from all clients: repctl failover --leader-is-dead',
-    });
-  }
-  if (!hasMajority(facts.snapshot) && !request.acceptMinority) {
-    findings.push({
-      code: 'no-majority',
-      severity: 'error',
-      message: `Only ${String(facts.reachable.length)} of ${String(facts.config.nodes.length)} nodes answer: the others may have gone on without these.`,
-      fix: 'If you know that the others are gone: repctl failover --accept-minority',
     });
   }
   return findings;

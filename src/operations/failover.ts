@@ -4,7 +4,7 @@ import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.j
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
-import { behind, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
+import { behindNote, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
 import { type Facts, factsOf, isAttached, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
@@ -32,12 +32,12 @@ export function planFailover(
   const candidates = rankCandidates(facts, epoch);
   const best = candidates[0];
   if (best === undefined) return refused(OPERATION, [noCandidate(facts, epoch)]);
-  const chosen =
-    request.target === undefined ? best : candidates.find((node) => node.name === request.target);
-  const refusal =
-    chosen === undefined ? notACandidate(facts, epoch, request.target ?? '') : behind(epoch, chosen, best);
-  if (chosen === undefined || refusal !== undefined)
-    return refused(OPERATION, refusal === undefined ? [] : [refusal]);
+  const named =
+    candidates.find((node) => node.name === request.target) ??
+    (request.target === undefined ? best : undefined);
+  if (named === undefined) return refused(OPERATION, [notACandidate(facts, epoch, request.target ?? '')]);
+  const waits = behindNote(epoch, named, best);
+  const chosen = waits === undefined ? named : best;
 
   const forkPoint = position(chosen, epoch) ?? ZERO_LSN;
   const siblings = facts.reachable.filter((node) => node.name !== chosen.name);
@@ -61,6 +61,7 @@ export function planFailover(
     operation: OPERATION,
     acceptMinority: request.acceptMinority,
     data: { risk },
+    ...(waits === undefined ? {} : { then: named.name }),
     title: `Fail over from ${epoch.leader} to ${chosen.name} (epoch ${String(next)})`,
     notes: [
       `${chosen.name} has applied ${forkPoint}: ${
@@ -68,6 +69,7 @@ export function planFailover(
           ? `the most advanced of ${candidates.map((node) => node.name).join(', ')}`
           : 'the only candidate'
       }`,
+      ...(waits === undefined ? [] : [waits]),
       riskNote(risk),
       ...lossNotes(risk),
       ...tail.notes,
@@ -123,6 +125,7 @@ function drainSteps(facts: Facts, epoch: Epoch, { present, acceptDataLoss }: Dra
 
 /** The newest leader answers: either an interrupted failover is finished, or there is nothing to fail over from. */
 function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: FailoverRequest): Planned<Action> {
+  const other = request.target === leader.name ? undefined : request.target;
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   const told = leader.events.some((event) => event.kind === OPERATION && event.epoch === epoch.epoch);
   const others = facts.reachable.filter((node) => node.name !== leader.name);
@@ -147,7 +150,7 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: Failov
         severity: 'error',
         node: leader.name,
         message: `${leader.name} leads epoch ${String(epoch.epoch)} and answers: there is nothing to fail over from.`,
-        fix: 'repctl status',
+        fix: other === undefined ? 'repctl status' : `repctl switchover ${other}`,
       },
     ]);
   }
@@ -156,6 +159,7 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: Failov
     acceptMinority: request.acceptMinority,
     title: `Finish the failover from ${from?.leader ?? 'the former leader'} to ${leader.name} (epoch ${String(epoch.epoch)})`,
     notes: [`${leader.name} is the leader already; what follows was left over`, ...tail.notes],
+    ...(other === undefined ? {} : { then: other }),
     steps: tail.steps,
   });
 }

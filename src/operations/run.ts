@@ -16,6 +16,8 @@ import { guardOf, mayGoBack, requireMajority, withLock } from './locked.js';
 import { operatorName } from './operator.js';
 import { orRollBack } from './rollback.js';
 import type { Handover } from './runners/handover.js';
+import { factsOf, isAttached, nodeOf } from './facts.js';
+import { planSwitchover } from './switchover.js';
 import { runnersFor } from './runners/index.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
@@ -77,13 +79,15 @@ const MAY_PASS = new Set(['leader-heard']);
 export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {
   const deadline = performance.now() + SETTLE_MS;
   for (;;) {
+    // Asking around may take longer than that; what is refused in the end was looked at after it.
+    const last = performance.now() > deadline;
     const snapshot = await observe(fleet);
     let result = planner(snapshot);
     if (result.kind === 'plan') return result.plan;
     const passing = ({ findings }: Refusal) => findings.every((finding) => MAY_PASS.has(finding.code));
     if (passing(result.refusal)) result = planner(await askWitnesses(fleet, snapshot));
     if (result.kind === 'plan') return result.plan;
-    if (!passing(result.refusal) || performance.now() > deadline) throw refusalError(result.refusal);
+    if (!passing(result.refusal) || last) throw refusalError(result.refusal);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
@@ -101,9 +105,15 @@ export async function runPlan(
     hooks.onEvent(event);
     options.onEvent?.(event);
   };
+  let final: Plan = plan;
+  const onPlan = (changed: Plan) => {
+    final = changed;
+    options.onPlan?.(changed);
+  };
+  let finished: FinishedStep[];
   try {
-    return await withLocalCommits(fleet, (local) =>
-      runSteps(plan, planner, { ...options, fleet: local, onEvent, hooks }),
+    finished = await withLocalCommits(fleet, (local) =>
+      runSteps(plan, planner, { ...options, fleet: local, onEvent, onPlan, hooks }),
     );
   } catch (error) {
     if (
@@ -115,6 +125,7 @@ export async function runPlan(
   } finally {
     await hooks.settle();
   }
+  return final.then === undefined ? finished : [...finished, ...(await handOn(final.then, options))];
 }
 
 /**
@@ -182,6 +193,37 @@ async function runSteps(
 
 const wasInterrupted = (error: unknown): boolean =>
   error instanceof RepctlError && error.exit === EXIT.interrupted;
+
+/** `failover NODE` where NODE was behind: by now it has everything, and leads by a switchover after all. */
+async function handOn(target: string, options: RunOptions): Promise<FinishedStep[]> {
+  const { config } = options.fleet;
+  const planner: Planner = (snapshot) => {
+    const facts = factsOf(snapshot, config);
+    const follows = (name: string): boolean => {
+      const node = nodeOf(facts, name);
+      return node !== undefined && isAttached(node, facts.epoch?.epoch ?? 0);
+    };
+    const others = config.nodes.map((node) => node.name).filter((name) => name !== target);
+    const without = others.filter((name) => name !== facts.leader?.name && !follows(name));
+    return planSwitchover(snapshot, config, { target, without, terminateBlockers: false });
+  };
+  try {
+    return await runPlan(await makePlan(options.fleet, planner), planner, { ...options, onPlan: undefined });
+  } catch (error) {
+    const inner = error instanceof RepctlError ? error : undefined;
+    if (inner?.exit === EXIT.interrupted) throw error;
+    throw new RepctlError(
+      inner?.code ?? 'bug',
+      `The failover is done and nothing is lost, but ${target} does not lead yet: ${messageOf(error)}`,
+      {
+        exit: inner === undefined ? EXIT.bug : EXIT.incomplete,
+        hint: `repctl switchover ${target}, with --without for each node that is down`,
+        details: inner?.details ?? {},
+        cause: error,
+      },
+    );
+  }
+}
 
 /** Enables what this run stopped; the error that tells how that ended. */
 async function startAgain(

@@ -27,6 +27,8 @@ export interface Plan<Action extends { readonly kind: string } = { readonly kind
   readonly title: string;
   /** What the operator should know before saying yes: method and why, cost, what is at risk. */
   readonly notes: readonly string[];
+  /** The node to which the leadership goes on by a switchover, once these steps are done. */
+  readonly then?: string | undefined;
   /** The figures behind the notes, for --json. */
   readonly data?: Readonly<Record<string, unknown>>;
   /** The operator has said that it may go on with fewer than half of the nodes. */

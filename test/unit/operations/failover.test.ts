@@ -71,9 +71,15 @@ describe('failover: the candidate', () => {
     expect(promoted(edit(ahead, 'n3', (node) => ({ ...node, epochs: [] })))).toBe('n4');
   });
 
-  it('may be named, unless it is behind', () => {
+  it('may be named; one that is behind leads after the most advanced one', () => {
     expect(promoted(withoutLeader(), { target: 'n2' })).toBe('n2');
-    expect(promoted(advanced(withoutLeader(), 'n3', 8), { target: 'n2' })).toBe('candidate-behind');
+    const ahead = advanced(withoutLeader(), 'n3', 8);
+    expect(promoted(ahead, { target: 'n2' })).toBe('n3');
+    const planned = planFailover(ahead, config, { ...request, target: 'n2' });
+    expect(planned.kind === 'plan' && planned.plan.then).toBe('n2');
+    expect(planned.kind === 'plan' && planned.plan.notes.join()).toContain('n2 is 8 bytes of WAL behind n3');
+    const equal = planFailover(withoutLeader(), config, { ...request, target: 'n2' });
+    expect(equal.kind === 'plan' && equal.plan.then).toBe(undefined);
     expect(promoted(unreachable(withoutLeader(), 'n2'), { target: 'n2', acceptMinority: true })).toBe(
       'not-a-candidate',
     );
