@@ -56,7 +56,9 @@ export interface CarryOut<Action extends { readonly kind: string }> {
   /** Looks and plans; called again once the lock is held. Throws a refusal. */
   readonly plan: () => Promise<Plan<Action>>;
   readonly question: string | ((plan: Plan<Action>) => string);
-  readonly next?: string | undefined;
+  readonly next?: string | ((steps: readonly StepReport[]) => string) | undefined;
+  /** Lines below the summary. */
+  readonly report?: (steps: readonly StepReport[], style: Style) => readonly string[];
   readonly run: (plan: Plan<Action>, options: RunOptions) => Promise<FinishedStep[]>;
 }
 
@@ -235,7 +237,12 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
       const steps = finished.map(stepReport);
       const ran = hooks.length === 0 ? {} : { hooks };
       const result: ChangeResult = { ...base, status: 'done', steps, ...ran, totalMs };
-      return this.show(result, (_, style) => renderDone(result, style, next));
+      return this.show(result, (_, style) =>
+        renderDone(result, style, {
+          next: typeof next === 'function' ? next(steps) : next,
+          more: change.report?.(steps, style) ?? [],
+        }),
+      );
     } finally {
       reporter.stop();
     }
@@ -258,7 +265,15 @@ const stepReport = ({ id, node, title, ms, result }: FinishedStep): StepReport =
   result: result ?? null,
 });
 
-function renderDone(result: ChangeResult, { c }: Style, next: string | undefined): string {
+function renderDone(
+  result: ChangeResult,
+  { c }: Style,
+  { next, more }: { readonly next: string | undefined; readonly more: readonly string[] },
+): string {
   const done = `${c.green('✓')} ${result.title}: done in ${formatDuration(result.totalMs)}`;
-  return next === undefined ? done : `${done}\n  next: ${c.cyan(next)}`;
+  return [
+    done,
+    ...more.map((line) => (line === '' ? line : `  ${line.replaceAll('\n', '\n  ')}`)),
+    ...(next === undefined ? [] : [`  next: ${c.cyan(next)}`]),
+  ].join('\n');
 }

@@ -161,6 +161,8 @@ export interface Attach {
   readonly node: string;
   readonly leader: string;
   readonly epoch: number;
+  /** The node led before, and what it holds was decoded: nothing that others lack. */
+  readonly nothingStranded?: boolean;
 }
 
 /** Last resort: empty the node's tables and copy them from the leader again. */
@@ -247,6 +249,46 @@ export interface SyncRecorded {
   readonly heardBy: Quorum;
 }
 
+/** What a former leader committed and nobody else got, into a file, before anything else is done to the node. */
+export interface SaveStranded {
+  readonly kind: 'save-stranded';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  /** The epoch in which the node led, who ended that, and up to where the successor had its WAL. */
+  readonly reign: number;
+  readonly successor: string;
+  readonly forkPoint: Lsn;
+  /** The node's slot to decode. */
+  readonly slot: string;
+  /** Where the file goes. */
+  readonly directory: string;
+}
+
+/** A former leader made a replica: the rows changed on either side since the fork set right, then the stream. */
+export interface Rejoin {
+  readonly kind: 'rejoin';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  readonly reign: number;
+  readonly forkPoint: Lsn;
+  readonly slot: string;
+  /** Users' tables. */
+  readonly tables: readonly TableName[];
+}
+
+/** Offers a stranded file's transactions to the leader. */
+export interface ReplayStranded {
+  readonly kind: 'replay-stranded';
+  readonly leader: string;
+  /** The former leader and its epoch, as the file says. */
+  readonly node: string;
+  readonly reign: number;
+  readonly epoch: number;
+  readonly file: string;
+}
+
 export type Action =
   | Prepare
   | Publish
@@ -272,6 +314,9 @@ export type Action =
   | UnfenceNode
   | SyncCommit
   | SyncSetting
-  | SyncRecorded;
+  | SyncRecorded
+  | SaveStranded
+  | Rejoin
+  | ReplayStranded;
 
 export type OperationStep = Step<Action>;

@@ -185,7 +185,11 @@ function mayHoldStranded(facts: Facts, node: ReachableNode): boolean {
   );
 }
 
-function obstacles(facts: Facts, request: RewireRequest, node: ReachableNode | undefined): Finding[] {
+export function obstacles(
+  facts: Facts,
+  request: Pick<RewireRequest, 'node'>,
+  node: ReachableNode | undefined,
+): Finding[] {
   if (!facts.config.nodes.some((one) => one.name === request.node)) return [unknownNode(facts, request.node)];
   const error = (code: string, message: string, fix: string): Finding => ({
     code,

@@ -261,6 +261,45 @@ function describe(action: Action): Description {
         why: 'a slot that nobody reads holds WAL for ever',
         sql: action.slots.map((slot) => `select pg_drop_replication_slot(${literal(slot)})`),
       };
+    case 'save-stranded':
+      return {
+        on: action.node,
+        title: `save what only ${action.node} has`,
+        why: `transactions after ${action.forkPoint} that ${action.successor} never got go to a file, synced to disk, before anything is dropped`,
+        sql: [
+          `select data from pg_logical_slot_peek_binary_changes(${literal(action.slot)}, null, null, …)`,
+          `-- into ${action.directory}/stranded-${action.node}-${String(action.reign)}.jsonl`,
+        ],
+      };
+    case 'rejoin':
+      return {
+        on: action.node,
+        title: `make ${action.node} a replica of ${action.leader}`,
+        why: 'only rows that were changed on either side since the fork are set right; then the stream goes on from that very point',
+        sql: [
+          `-- on ${action.leader}: CREATE_REPLICATION_SLOT … TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')`,
+          `-- keys of rows changed since the fork, from slots ${action.slot} here and ${slotName(action.node)} on ${action.leader}`,
+          'begin',
+          'delete from <table> where <key> in (<those that differ>)',
+          `copy <table> from stdin -- those rows of ${action.leader}`,
+          'commit',
+          `-- on ${action.leader}: select pg_replication_slot_advance(${literal(slotName(action.node))}, <the snapshot's point>)`,
+          subscribeSql(action.node, action.leader, action.epoch, false),
+        ],
+      };
+    case 'replay-stranded':
+      return {
+        on: action.leader,
+        title: `replay what only ${action.node} had on ${action.leader}`,
+        why: 'row by row, where the row is untouched since the fork; what is not is listed as a conflict and left alone',
+        sql: [
+          `-- each transaction of ${action.file}`,
+          'begin',
+          'insert into <table> … / update <table> … / delete from <table> …',
+          'insert into repctl.request … -- so that it happens once',
+          'commit',
+        ],
+      };
     case 'unpublish':
       return {
         on: action.node,

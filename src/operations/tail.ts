@@ -34,7 +34,10 @@ export function tailSteps(
     }
     const why = whyNotMappable({ node, leader, from, forkPoint });
     if (why === undefined) attach.push(node);
-    else notes.push(`${node.name} stays detached: ${why}; afterwards: repctl rewire ${node.name}`);
+    else
+      notes.push(
+        `${node.name} stays detached: ${why}; afterwards: repctl ${node.name === from.leader ? 'rejoin' : 'rewire'} ${node.name}`,
+      );
   }
   const replicas = siblings.filter((node) => attach.includes(node) || attached.includes(node));
   return {

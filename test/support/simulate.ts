@@ -315,6 +315,36 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         ],
       }));
     }
+    case 'rejoin': {
+      const leader = nodeIn(snapshot, action.leader);
+      return change(snapshot, action.node, (node) => ({
+        ...node,
+        subscriptions: [
+          ...node.subscriptions.filter((one) => !isOwn(one)),
+          subscription(node.name, action.epoch, leader.tables, 'r', waits(leader)),
+        ],
+      }));
+    }
+    case 'save-stranded':
+    case 'replay-stranded': {
+      const saved = action.kind === 'save-stranded';
+      const row: EventRow = {
+        id: `${action.kind}-${action.node}-${String(action.reign)}`,
+        at: AT,
+        epoch: action.epoch,
+        kind: saved ? 'stranded' : 'replay',
+        node: action.node,
+        operator: 'test',
+        reason: null,
+        details: {
+          reign: action.reign,
+          file: saved
+            ? `${action.directory}/stranded-${action.node}-${String(action.reign)}.jsonl`
+            : action.file,
+        },
+      };
+      return change(snapshot, action.leader, (node) => ({ ...node, events: [row, ...node.events] }));
+    }
     case 'recopy': {
       const leader = nodeIn(snapshot, action.leader);
       const made = change(snapshot, action.leader, (node) => withSlots(node, [slotName(action.node)]));

@@ -9,9 +9,12 @@ import { attach, dropTombstone, promote } from './leadership.js';
 import { reconcile } from './reconcile.js';
 import { fence } from './fence.js';
 import { drain, handOver } from './switchover.js';
+import { rejoin } from './rejoin.js';
+import { replayStranded } from './replay.js';
 import { found, prepare, publish } from './setup.js';
 import { awaitCopy, resume, standby, subscribe, verify } from './stream.js';
 import { syncCommit, syncRecorded, syncSetting } from './sync.js';
+import { saveStranded } from './stranded.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
 
 export type { RunnerContext } from './context.js';
@@ -46,4 +49,7 @@ const runners = (context: SwitchoverContext): Runners<Action> => ({
   'sync-commit': (action) => syncCommit(context, action),
   'sync-setting': (action) => syncSetting(context, action),
   'sync-record': (action) => syncRecorded(context, action),
+  'save-stranded': (action, run) => saveStranded(context, action, run),
+  rejoin: (action, run) => rejoin(context, action, run),
+  'replay-stranded': (action, run) => replayStranded(context, action, run),
 });

@@ -108,7 +108,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   const why =
     from === undefined
       ? `${leader.name} does not know epoch ${String(action.epoch - 1)}`
-      : whyNotMappable({ node, leader, from, forkPoint });
+      : whyNotMappable({ node, leader, from, forkPoint, nothingStranded: action.nothingStranded });
   const applied = from === undefined ? null : positionIn(node, from, forkPoint);
   const tombstone = subscriptionOf(leader, action.epoch - 1);
   if (why !== undefined || applied == null || tombstone === undefined) {

@@ -2,6 +2,7 @@
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import { slotName } from '../../cluster/names.js';
 import { connectionOf } from '../../config/connection.js';
+import { type Lsn, ZERO_LSN } from '../../postgres/lsn.js';
 import { ident, literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { dropStandbyBaseSql } from '../../replication/slots.js';
@@ -66,8 +67,40 @@ export async function slotWithSnapshot(
   };
 }
 
+export interface Moment {
+  /** A session in a read-only transaction that sees precisely what was committed before {@link lsn}. */
+  readonly session: Session;
+  readonly lsn: Lsn;
+  close(): Promise<void>;
+}
+
+/**
+ * A point in a node's WAL with a session that sees exactly what was committed before it: a slot that is moved there
+ * sends the rest. The slot that tells it is a temporary one and gone when this returns. Throws `snapshot-failed`.
+ */
+export async function momentOf(context: RunnerContext, name: string, slot: string): Promise<Moment> {
+  const session = await context.fleet.fresh(name);
+  try {
+    const exported = await exportSnapshot(context, name, slot, 'TEMPORARY ');
+    try {
+      await session.simple('set statement_timeout = 0');
+      await session.simple(
+        `begin isolation level repeatable read read only; set transaction snapshot ${literal(exported.snapshot)}`,
+      );
+    } finally {
+      await exported.close();
+    }
+    return { session, lsn: exported.lsn, close: () => session.close() };
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
 interface ExportedSnapshot {
   readonly snapshot: string;
+  /** Where the slot begins. */
+  readonly lsn: Lsn;
   close(): Promise<void>;
 }
 
@@ -76,6 +109,7 @@ async function exportSnapshot(
   context: RunnerContext,
   leader: string,
   slot: string,
+  temporary: 'TEMPORARY ' | '' = '',
 ): Promise<ExportedSnapshot> {
   const { default: pg } = await import('pg');
   const { config } = context.fleet;
@@ -90,11 +124,12 @@ async function exportSnapshot(
     await client.connect();
     // Making a slot waits for every transaction that is open, and obeys no other timeout.
     await client.query(`set lock_timeout = ${String(Math.round(config.statementTimeoutMs))}`);
-    const result = await client.query<{ snapshot_name: string }>(
-      `CREATE_REPLICATION_SLOT ${ident(slot)} LOGICAL pgoutput (SNAPSHOT 'export')`,
+    const result = await client.query<{ snapshot_name: string; consistent_point: Lsn }>(
+      `CREATE_REPLICATION_SLOT ${ident(slot)} ${temporary}LOGICAL pgoutput (SNAPSHOT 'export')`,
     );
     const close = () => client.end().catch(() => undefined);
-    return { snapshot: result.rows[0]?.snapshot_name ?? '', close };
+    const row = result.rows[0];
+    return { snapshot: row?.snapshot_name ?? '', lsn: row?.consistent_point ?? ZERO_LSN, close };
   } catch (error) {
     await client.end().catch(() => undefined);
     const waited = (error as { code?: string }).code === '55P03';

@@ -9,6 +9,7 @@ import { createSubscriptionSql, enableSubscriptionSql } from '../../replication/
 import type { AwaitCopy, Resume, Standby, Subscribe, Verify } from '../actions.js';
 import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor } from './context.js';
+import { foundLoss } from './stranded.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
@@ -102,7 +103,7 @@ export async function verify(context: RunnerContext, action: Verify, run: RunCon
       action.subject,
       context.operator,
       context.reason,
-      JSON.stringify({ steps }),
+      JSON.stringify({ steps, ...(await foundLoss(leader, action, run)) }),
     ],
   );
   const id = row?.id ?? '';

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Snapshot } from '../../../src/cluster/model.js';
+import type { ReachableNode, Snapshot } from '../../../src/cluster/model.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
 import type { Action, OperationStep } from '../../../src/operations/actions.js';
 import { planCreate } from '../../../src/operations/create.js';
@@ -12,6 +12,7 @@ import { planDestroy, planNodeRemove } from '../../../src/operations/destroy.js'
 import { planFailover } from '../../../src/operations/failover.js';
 import { factsOf } from '../../../src/operations/facts.js';
 import { planNodeAdd } from '../../../src/operations/node-add.js';
+import { planRejoin } from '../../../src/operations/rejoin.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { planSwitchover } from '../../../src/operations/switchover.js';
 import { planSync } from '../../../src/operations/sync.js';
@@ -244,6 +245,45 @@ describe('plans can be resumed after any prefix', () => {
     const end = complete(back, planner);
     for (const node of end.nodes)
       if (node.reachable) expect(node.subscriptions.filter((one) => one.slotName === null)).toEqual([]);
+  });
+
+  it('rejoin of a former leader: with its slots and without, fenced or not, replayed or not', () => {
+    fc.assert(
+      fc.property(
+        clusters,
+        fc.record({ slots: fc.boolean(), fenced: fc.boolean(), replay: fc.boolean(), others: fc.boolean() }),
+        ({ count, twins, positions }, { slots, fenced, replay, others }) => {
+          fc.pre(count >= 3);
+          const nodes = names(count);
+          const config = configOf(nodes);
+          const healthy = spread(complete(bare(nodes, twins), createPlanner(config)), nodes, positions);
+          const old = nodeIn(healthy, 'n1');
+          const gone = others ? ['n1'] : ['n1', 'n3'];
+          const after = complete(
+            gone.reduce<Snapshot>((state, name) => unreachable(state, name), healthy),
+            failoverPlanner(config),
+          );
+          const returned: ReachableNode = {
+            ...old,
+            slots: slots ? old.slots : [],
+            tables: old.tables.map((table) => ({ ...table, fence: fenced ? 'enabled' : 'disabled' })),
+          };
+          const back: Snapshot = {
+            ...after,
+            nodes: after.nodes.map((node) => (node.name === 'n1' ? returned : node)),
+          };
+          const planner: Planner = (snapshot) =>
+            planRejoin(snapshot, config, {
+              node: 'n1',
+              directory: '/state',
+              replay,
+              fenceTimeoutMs: 1000,
+              terminateBlockers: false,
+            });
+          expect(resumable(back, planner)).toBeGreaterThan(2);
+        },
+      ),
+    );
   });
 
   it('node add, node remove, destroy', () => {
