@@ -1,0 +1,146 @@
+/**
+ * Rounds of races on one cluster: a pair of operations begins at the same moment, what came of it is judged from
+ * outside, and the cluster is made whole again for the next round.
+ */
+import type { Fleet } from '../../../src/cluster/fleet.js';
+import { observe } from '../../../src/cluster/observe.js';
+import { tablesEqual } from '../../../src/consistency/equal.js';
+import { planCreate } from '../../../src/operations/create.js';
+import { factsOf, isAttached, isTombstone } from '../../../src/operations/facts.js';
+import { planRewire } from '../../../src/operations/rewire.js';
+import { type Planner, runOperation } from '../../../src/operations/run.js';
+import { noJournal } from '../../../src/plan/journal.js';
+import { PRODUCTS } from '../../../src/products/schema.js';
+import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
+import type { Servers } from '../servers.js';
+import type { RaceOutcome, RaceRequest } from './program.js';
+import type { Racers } from './race.js';
+
+type Operation = RaceRequest['operation'];
+/** Operations, and which replica each is about: the first, second or third after the leader. */
+export interface Pair {
+  readonly a: readonly [Operation, number];
+  readonly b: readonly [Operation, number];
+  /** The leader is killed first. */
+  readonly dead?: boolean;
+}
+
+export const PAIRS: readonly Pair[] = [
+  { a: ['switchover', 0], b: ['switchover', 1] },
+  { a: ['failover', 0], b: ['failover', 1], dead: true },
+  { a: ['switchover', 0], b: ['recopy', 1] },
+  { a: ['switchover', 2], b: ['switchover', 2] },
+  { a: ['recopy', 0], b: ['recopy', 0] },
+  { a: ['node-remove', 2], b: ['failover', 0], dead: true },
+  { a: ['recopy', 0], b: ['recopy', 2] },
+  { a: ['node-remove', 1], b: ['switchover', 0] },
+  { a: ['failover', 1], b: ['failover', 1], dead: true },
+  { a: ['node-remove', 1], b: ['recopy', 1] },
+];
+
+export interface Round {
+  readonly name: string;
+  readonly outcomes: readonly [RaceOutcome, RaceOutcome];
+  /** The second was told of the first, as against both having run one after the other. */
+  readonly contended: boolean;
+  readonly violations: readonly string[];
+}
+
+export async function round(servers: Servers, fleet: Fleet, racers: Racers, pair: Pair): Promise<Round> {
+  const { config, sandbox } = servers;
+  const before = factsOf(await observe(fleet), config);
+  const leader = before.epoch?.leader ?? '';
+  const replicas = config.nodes.map((node) => node.name).filter((name) => name !== leader);
+  const request = ([operation, at]: Pair['a']): RaceRequest => ({
+    config,
+    operation,
+    node: replicas[at] ?? '',
+  });
+  const [a, b] = [request(pair.a), request(pair.b)];
+  const name = `${a.operation} ${a.node} / ${b.operation} ${b.node}, ${leader} ${pair.dead === true ? 'dead' : 'leads'}`;
+  if (pair.dead === true) await killNode(sandbox, leader);
+  const outcomes = await racers.race(a, b);
+  const changes = [a, b].filter(({ operation }, i) => isLeaderChange(operation) && outcomes[i]?.ok).length;
+  const violations = judge(outcomes);
+  await mend(servers, fleet, leader);
+  violations.push(...(await health(servers, fleet)));
+  const after = factsOf(await observe(fleet), config);
+  const moved = (after.epoch?.epoch ?? 0) - (before.epoch?.epoch ?? 0);
+  if (moved !== changes) violations.push(`${String(changes)} leader changes, ${String(moved)} epochs`);
+  const contended = outcomes.some((outcome) => outcome.code === 'operation-in-progress');
+  return { name, outcomes, contended, violations: violations.map((text) => `${name}: ${text}`) };
+}
+
+const isLeaderChange = (operation: Operation): boolean =>
+  operation === 'switchover' || operation === 'failover';
+
+/** One proceeds, and the other one is told by whom it was refused; or they came one after the other. */
+function judge([a, b]: readonly [RaceOutcome, RaceOutcome]): string[] {
+  const violations: string[] = [];
+  if (!a.ok && !b.ok) violations.push(`neither proceeded: ${String(a.message)}; ${String(b.message)}`);
+  for (const outcome of [a, b]) {
+    if (outcome.ok || outcome.code !== 'operation-in-progress') continue;
+    if (outcome.exit !== 6) violations.push(`refused with exit ${String(outcome.exit)}`);
+    if (outcome.beganAt !== null) violations.push('refused after a step had begun');
+    const { operator, host, since, operation } = outcome.holder ?? {};
+    if (![operator, host, since, operation].every((part) => typeof part === 'string'))
+      violations.push(`the holder is not named: ${JSON.stringify(outcome.holder)}`);
+  }
+  for (const outcome of [a, b])
+    if (!outcome.ok && outcome.beganAt !== null)
+      violations.push(`failed on the way: ${String(outcome.code)} ${String(outcome.message)}`);
+  if (a.beganAt !== null && b.beganAt !== null && a.beganAt < b.endedAt && b.beganAt < a.endedAt)
+    violations.push('both were at work at the same time');
+  return violations;
+}
+
+/** Brings back who was killed or removed. */
+async function mend(servers: Servers, fleet: Fleet, former: string): Promise<void> {
+  const { config, sandbox } = servers;
+  await startNode(sandbox, former);
+  const run = (planner: Planner) => runOperation(planner, { fleet, journal: noJournal });
+  const facts = factsOf(await observe(fleet), config);
+  for (const { name } of config.nodes) {
+    const node = facts.reachable.find((one) => one.name === name);
+    if (name === facts.epoch?.leader || (node && isAttached(node, facts.epoch?.epoch ?? 0))) continue;
+    if (node?.identity == null)
+      await run((snapshot) =>
+        planCreate(snapshot, config, { tables: [PRODUCTS], products: true, prefilled: [name] }),
+      );
+    else
+      await run((snapshot) =>
+        planRewire(snapshot, config, { node: name, recopy: true, acceptDataLoss: true }),
+      );
+  }
+  // What a failover without somebody, and the copy of somebody, leave of the others' standby slots.
+  for (const { name } of config.nodes)
+    if (name !== facts.epoch?.leader)
+      await run((snapshot) =>
+        planRewire(snapshot, config, { node: name, recopy: false, acceptDataLoss: false }),
+      );
+}
+
+/** From outside: one writable node, everybody attached to it, the same rows everywhere, nothing left over. */
+async function health(servers: Servers, fleet: Fleet): Promise<string[]> {
+  const violations: string[] = [];
+  const facts = factsOf(await observe(fleet), servers.config);
+  const leader = facts.epoch?.leader ?? '';
+  const writable = facts.reachable
+    .filter((node) => node.tables.some((table) => table.fence !== 'enabled'))
+    .map((node) => node.name);
+  if (writable.join() !== leader) violations.push(`${leader} leads, writable: ${writable.join(', ')}`);
+  const session = await fleet.session(leader);
+  for (const node of facts.reachable) {
+    const left = node.subscriptions.filter(isTombstone).map((one) => one.name);
+    if (left.length > 0) violations.push(`left over on ${node.name}: ${left.join(', ')}`);
+    if (node.name === leader) continue;
+    if (!isAttached(node, facts.epoch?.epoch ?? 0)) violations.push(`${node.name} is not attached`);
+    const results = await tablesEqual(session, await fleet.session(node.name), [
+      PRODUCTS,
+      { schema: 'repctl', name: 'epoch' },
+      { schema: 'repctl', name: 'event' },
+    ]);
+    if (results.some((result) => !result.equal)) violations.push(`${node.name} differs`);
+  }
+  return violations;
+}
