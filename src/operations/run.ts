@@ -19,6 +19,7 @@ import type { Handover } from './runners/handover.js';
 import { factsOf, isAttached, nodeOf } from './facts.js';
 import { planSwitchover } from './switchover.js';
 import { runnersFor } from './runners/index.js';
+import { withSequences } from './sequence-room.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
 
@@ -83,10 +84,10 @@ export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Act
     const last = performance.now() > deadline;
     const snapshot = await observe(fleet);
     let result = planner(snapshot);
-    if (result.kind === 'plan') return result.plan;
+    if (result.kind === 'plan') return withSequences(fleet, snapshot, result.plan);
     const passing = ({ findings }: Refusal) => findings.every((finding) => MAY_PASS.has(finding.code));
     if (passing(result.refusal)) result = planner(await askWitnesses(fleet, snapshot));
-    if (result.kind === 'plan') return result.plan;
+    if (result.kind === 'plan') return withSequences(fleet, snapshot, result.plan);
     if (!passing(result.refusal) || last) throw refusalError(result.refusal);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

@@ -27,6 +27,8 @@ export interface SequenceInfo extends TableName {
 /** A sequence and the highest (descending: lowest) value found in its columns; null with no column or no row. */
 export interface SequenceUse extends SequenceInfo {
   readonly highestInUse: string | null;
+  /** The last value that the leader handed out, where it can still be asked: rows do not tell of deleted ones. */
+  readonly handedOut?: string;
 }
 
 /**
@@ -110,6 +112,25 @@ export async function readSequences(
   }));
 }
 
+/** Where the same sequences stand on another node, one round trip; those that it lacks or has not used are left out. */
+export async function valuesOf(
+  session: Session,
+  sequences: readonly SequenceInfo[],
+): Promise<readonly SequenceInfo[]> {
+  if (sequences.length === 0) return [];
+  const names = sequences.map((sequence) => literal(qualified(sequence))).join(', ');
+  const rows = await session.query<{ i: string; last: string }>(
+    `select i, last from (
+       select n.i, case when has_sequence_privilege(to_regclass(n.name), 'select')
+                        then pg_sequence_last_value(to_regclass(n.name)) end::text as last
+         from unnest(array[${names}]::text[]) with ordinality as n(name, i)) v where last is not null`,
+  );
+  return rows.flatMap(({ i, last }) => {
+    const sequence = sequences[Number(i) - 1];
+    return sequence === undefined ? [] : [{ ...sequence, lastValue: last, isCalled: true }];
+  });
+}
+
 const descending = (sequence: SequenceInfo): boolean => BigInt(sequence.increment) < 0n;
 
 /** One query for all: max (descending: min) of each column. Fast where the column leads an index. */
@@ -144,31 +165,63 @@ export type SequenceTarget =
 
 /**
  * The value to set a sequence to so that nextval() is past every value in use and `gap` more. It keeps its phase
- * (increments other than 1 stay aligned) and never moves backwards. A free sequence, whose use cannot be seen,
- * moves on by the gap. A cycling one is left alone: its values are not unique to begin with.
+ * (increments other than 1 stay aligned) and never moves backwards. Where the leader could be asked, it is past
+ * everything that was handed out there too; a free sequence, whose use cannot be seen, and a cycling one then go on
+ * exactly where the leader's stood. Where it could not, a free one moves on by the gap from where this node's stands,
+ * and a cycling one is left alone: its values are not unique to begin with.
  */
 export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarget {
-  if (sequence.cycle) return { kind: 'keep' };
+  const { handedOut } = sequence;
+  if (sequence.cycle)
+    return handedOut === undefined || (handedOut === sequence.lastValue && sequence.isCalled)
+      ? { kind: 'keep' }
+      : { kind: 'set', value: handedOut };
   const sign = descending(sequence) ? -1n : 1n;
   const step = BigInt(sequence.increment) * sign;
   const last = BigInt(sequence.lastValue) * sign;
   const end = BigInt(descending(sequence) ? sequence.min : sequence.max) * sign;
   const free = sequence.columns.length === 0;
   const used = sequence.highestInUse === null ? null : BigInt(sequence.highestInUse) * sign;
-  if (!free && used === null) return { kind: 'keep' };
-  const wanted = (free ? last : (used ?? last)) + BigInt(gap);
+  const given = handedOut === undefined ? null : BigInt(handedOut) * sign;
+  if (!free && used === null && given === null) return { kind: 'keep' };
+  const margin = BigInt(gap);
+  const wanted = free
+    ? (given ?? last + margin)
+    : used === null
+      ? (given ?? last)
+      : given === null || used + margin > given
+        ? used + margin
+        : given;
   if (wanted < last || (wanted === last && sequence.isCalled)) return { kind: 'keep' };
   const steps = (wanted - last + step - 1n) / step;
   const value = last + steps * step;
-  // One more value must be left for nextval().
-  if (value + step > end) {
+  // One more value must be left for nextval(); where the leader has none left either, nothing gets worse.
+  if (value + step > end && wanted !== given) {
     return { kind: 'exhausted', last: String((used ?? last) * sign), end: String(end * sign) };
   }
-  return { kind: 'set', value: String(value * sign) };
+  return { kind: 'set', value: String((value > end ? end : value) * sign) };
 }
+
+/** The sequences with what the leader handed out; those that it lacks, or has not used yet, stay as they are. */
+export const withHandedOut = (
+  sequences: readonly SequenceUse[],
+  leaders: readonly SequenceInfo[],
+): readonly SequenceUse[] => {
+  const byKey = new Map(leaders.map((one) => [tableKey(one), one]));
+  return sequences.map((sequence) => {
+    const leader = byKey.get(tableKey(sequence));
+    return leader?.isCalled === true ? { ...sequence, handedOut: leader.lastValue } : sequence;
+  });
+};
 
 /** Sets a sequence to `value` as if it had just been handed out, unless it is past that already. */
 const setSequenceSql = (sequence: SequenceInfo, value: string): string =>
+  // A cycling one has no direction: it goes on where the leader's was.
+  sequence.cycle
+    ? `select setval(${literal(qualified(sequence))}, ${value})`
+    : setForwardsSql(sequence, value);
+
+const setForwardsSql = (sequence: SequenceInfo, value: string): string =>
   `select setval(${literal(qualified(sequence))}, ${descending(sequence) ? 'least' : 'greatest'}(${value}, last_value)) from ${qualified(sequence)}`;
 
 export interface SequencesPast {
@@ -196,7 +249,11 @@ export function setPastSql(sequences: readonly SequenceUse[], gap: number): Sequ
 /** The statement that brings a replica's sequence to where the leader's is; null when it is there or past it. */
 export function syncSequenceSql(replica: SequenceInfo, leader: SequenceInfo): string | null {
   const sign = descending(replica) ? -1n : 1n;
-  if (!leader.isCalled || leader.cycle) return null;
+  if (!leader.isCalled) return null;
+  if (leader.cycle)
+    return replica.lastValue === leader.lastValue && replica.isCalled
+      ? null
+      : setSequenceSql(replica, leader.lastValue);
   const [have, want] = [BigInt(replica.lastValue) * sign, BigInt(leader.lastValue) * sign];
   if (have > want || (have === want && replica.isCalled)) return null;
   return setSequenceSql(replica, leader.lastValue);

@@ -9,7 +9,13 @@ import { qualified } from '../../postgres/quote.js';
 import type { Lsn } from '../../postgres/lsn.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import { type SequenceUse, highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
+import {
+  type SequenceUse,
+  type SequencesPast,
+  highestInUse,
+  readSequences,
+  setPastSql,
+} from '../../replication/sequences.js';
 import type { RunnerContext } from './context.js';
 
 /** Shared by the runners of one run; each field is set by the step that knows it. */
@@ -77,8 +83,8 @@ export async function readyTarget(
   const session = await context.fleet.fresh(name);
   const fences = await session.query<FencedTable>(fencedTablesSql(tables));
   const sequences = await highestInUse(session, await readSequences(session, tables));
-  const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted[0];
-  if (exhausted !== undefined) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
+  const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted;
+  if (exhausted.length > 0) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
   const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');
   try {
     await beginAlone(session, fences);
@@ -100,16 +106,18 @@ export async function readyTarget(
   };
 }
 
-export const sequenceExhausted = (
-  { schema, name, last, end }: { schema: string; name: string; last: string; end: string },
-  gap: number,
-): RepctlError =>
+export const sequenceExhausted = (exhausted: SequencesPast['exhausted'], gap: number): RepctlError =>
   new RepctlError(
     'sequence-exhausted',
-    `Sequence ${schema}.${name} is at ${last} and ends at ${end}: no room for the gap of ${String(gap)}.`,
+    exhausted
+      .map(
+        ({ schema, name, last, end }) =>
+          `Sequence ${schema}.${name} is at ${last} and ends at ${end}: no room for the gap of ${String(gap)}.`,
+      )
+      .join('\n'),
     {
       exit: EXIT.refused,
-      hint: 'Widen the sequence, or lower sequenceGap in the configuration.',
-      details: { exhausted: [{ schema, name, last, end }] },
+      hint: 'Widen the sequence and its column, or lower sequenceGap in the configuration.',
+      details: { exhausted },
     },
   );

@@ -80,9 +80,8 @@ async function sequenceStatements(
 ): Promise<readonly string[]> {
   const used = await highestInUse(session, await readSequences(session, node.tables));
   const { sql, exhausted } = setPastSql(used, context.fleet.config.sequenceGap);
-  const first = exhausted[0];
-  if (first === undefined) return sql;
-  throw sequenceExhausted(first, context.fleet.config.sequenceGap);
+  if (exhausted.length === 0) return sql;
+  throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
 }
 
 /**

@@ -6,7 +6,13 @@ import type { Lsn } from '../../postgres/lsn.js';
 import { ident, literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { flushNow } from '../../replication/positions.js';
-import { highestInUseSql, setPastSql } from '../../replication/sequences.js';
+import {
+  type SequenceInfo,
+  highestInUseSql,
+  setPastSql,
+  valuesOf,
+  withHandedOut,
+} from '../../replication/sequences.js';
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, Drain, Promote } from '../actions.js';
@@ -77,16 +83,23 @@ export async function handOver(context: SwitchoverContext, action: Promote): Pro
   const used = highestInUseSql(target.sequences);
   // Nothing is written here but by the apply worker, and that has nothing left to apply: whatever came from the
   // former leader lies before the insert position of this moment, and the promotion's commit after it.
-  const [now] = await target.session.simple<{ point: Lsn; used: { i: number; value: string | null }[] }>(
-    `select pg_current_wal_insert_lsn()::text as point, ${used === null ? `'[]'::json` : `coalesce((select json_agg(to_json(u)) from (${used}) u), '[]')`} as used`,
-  );
+  const [[now], leaders] = await Promise.all([
+    target.session.simple<{ point: Lsn; used: { i: number; value: string | null }[] }>(
+      `select pg_current_wal_insert_lsn()::text as point, ${used === null ? `'[]'::json` : `coalesce((select json_agg(to_json(u)) from (${used}) u), '[]')`} as used`,
+    ),
+    // The fenced leader hands nothing out any more through published tables: what it gave is not given again.
+    lastHandedOut(context, action.previousLeader, target.sequences),
+  ]);
   const point = now?.point ?? '0/0';
   const values = new Map((now?.used ?? []).map((row) => [row.i, row.value]));
   const { sql: sequences, exhausted } = setPastSql(
-    target.sequences.map((sequence, i) => ({ ...sequence, highestInUse: values.get(i) ?? null })),
+    withHandedOut(
+      target.sequences.map((sequence, i) => ({ ...sequence, highestInUse: values.get(i) ?? null })),
+      leaders,
+    ),
     context.fleet.config.sequenceGap,
   );
-  if (exhausted[0] !== undefined) throw sequenceExhausted(exhausted[0], context.fleet.config.sequenceGap);
+  if (exhausted.length > 0) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
   const text = (value: string | null): string => (value === null ? 'null' : literal(value));
   handover.promotionSent = true;
   await target.session.simple(
@@ -105,6 +118,15 @@ export async function handOver(context: SwitchoverContext, action: Promote): Pro
   handover.promoted = { epoch: action.epoch, point, waits: action.sync !== undefined };
   void target.session.close();
   return { forkPoint: fence.after, sequences: sequences.length, point };
+}
+
+/** Where the sequences of the fenced leader stand, one round trip. */
+async function lastHandedOut(
+  context: RunnerContext,
+  leader: string,
+  sequences: readonly SequenceInfo[],
+): Promise<readonly SequenceInfo[]> {
+  return sequences.length === 0 ? [] : valuesOf(await context.fleet.session(leader), sequences);
 }
 
 /** After an interruption: what the fence's step would have made ready; undefined when the promotion is done. */

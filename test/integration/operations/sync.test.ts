@@ -6,6 +6,7 @@ import { analyse } from '../../../src/cluster/analyse.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { observe } from '../../../src/cluster/observe.js';
 import type { SyncRequest } from '../../../src/cluster/sync.js';
+import { planSwitchover } from '../../../src/operations/switchover.js';
 import { planSync } from '../../../src/operations/sync.js';
 import { runOperation } from '../../../src/operations/run.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
@@ -146,6 +147,31 @@ describe('sync', () => {
     expect((await look()).sync).toMatchObject({ mode: 'all', k: 3, agrees: true });
     await sync({ mode: 'any', k: 1 });
     expect((await look()).sync).toMatchObject({ mode: 'any', k: 1, agrees: true });
+  });
+
+  it('moves with a planned change of the leader; a rollback leaves nothing of it', async () => {
+    const request = { target: 'n2', without: [], terminateBlockers: false };
+    await runOperation((snapshot) => planSwitchover(snapshot, servers.config, request), {
+      fleet,
+      journal: noJournal,
+    });
+    const { sync: state, state: health, findings } = await look();
+    expect(state).toMatchObject({ mode: 'any', k: 1, names: ['n1', 'n3', 'n4'], agrees: true });
+    expect(findings.filter((finding) => /sync|commits/.test(finding.code))).toEqual([]);
+    expect(health).toBe('healthy');
+    const one = await client('n2');
+    await one.query('begin; update products set stock = stock');
+    await expect(
+      runOperation(
+        (snapshot) =>
+          planSwitchover(snapshot, servers.config, { ...request, target: 'n1', drainTimeoutMs: 300 }),
+        { fleet, journal: noJournal },
+      ),
+    ).rejects.toMatchObject({ exit: 8 });
+    await one.end();
+    await expect
+      .poll(async () => (await look()).findings.filter((finding) => /sync|commits/.test(finding.code)))
+      .toEqual([]);
   });
 
   it.each([1, 2, 3])(
