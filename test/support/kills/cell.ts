@@ -340,7 +340,7 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       discarded: hand.discarded,
       mayLose: operations.some((row) => row.operation !== 'switchover'),
     });
-    verdict = judged;
+    verdict = { acknowledged: judged.acknowledged, lost: judged.lost };
     violations = [...violations, ...judged.violations];
   } catch (error) {
     violations.push(`harness: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

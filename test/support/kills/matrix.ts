@@ -97,9 +97,9 @@ async function postMortem(rig: Rig): Promise<string[]> {
   for (const node of rig.servers.sandbox.nodes) {
     const rows = await rig.direct.rows<{ line: string }>(
       node.name,
-      `select subname || ' ' || subenabled || ' ' || coalesce((select string_agg(srrelid::regclass || '=' || srsubstate, ' ') from pg_subscription_rel where srsubid = s.oid), '') as line from pg_subscription s
-       union all select slot_name || ' ' || active || ' ' || confirmed_flush_lsn from pg_replication_slots
-       union all select roname from pg_replication_origin
+      `select subname || ' ' || subenabled::text || ' ' || coalesce((select string_agg(srrelid::regclass::text || '=' || srsubstate::text, ' ') from pg_subscription_rel where srsubid = s.oid), '') as line from pg_subscription s
+       union all select slot_name || ' ' || active::text || ' ' || confirmed_flush_lsn::text from pg_replication_slots
+       union all select roname::text from pg_replication_origin
        union all select 'epochs ' || string_agg(epoch || ' ' || leader || ' ' || operation, ', ' order by epoch desc) from repctl.epoch`,
     );
     lines.push(`${node.name}: ${rows?.map((row) => row.line).join(' | ') ?? 'down'}`);
