@@ -56,6 +56,17 @@ export const isCopied = (subscription: SubscriptionInfo | undefined): boolean =>
   subscription.tables.length > 0 &&
   subscription.tables.every((table) => table.state === 'r');
 
+/**
+ * A table whose copy is done waits for its sync slot to catch up, and the leader has that slot no more: its worker
+ * fails for ever, uncounted. So a copy ends that lost its last commits in a crash, since the slot goes when they are
+ * made; and so one whose slot somebody dropped.
+ */
+export const hasLostCopy = (subscription: SubscriptionInfo, leader: ReachableNode): boolean => {
+  const waiting = subscription.tables.filter((table) => table.state === 'f');
+  const prefix = `pg_${String(subscription.oid)}_sync_`;
+  return waiting.length > leader.slots.filter((slot) => slot.name.startsWith(prefix)).length;
+};
+
 /** The standby slots of `node` for all `siblings` are there, usable, and complete since `epoch` began. */
 export const hasStandbySlots = (node: ReachableNode, siblings: readonly string[], epoch: number): boolean =>
   siblings.every(

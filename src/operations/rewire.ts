@@ -16,6 +16,7 @@ import type { Action, OperationStep } from './actions.js';
 import {
   type Facts,
   factsOf,
+  hasLostCopy,
   hasStandbySlots,
   isAttached,
   isCopied,
@@ -81,9 +82,10 @@ export function planRewire(
   const present = subscriptionOf(node, epoch.epoch);
   // One that is enabled, but whose slot the leader has not (any more), will never get anything.
   const attached = isAttached(node, epoch.epoch) && present !== undefined && hasItsSlot(present, leader);
-  if (attached && !isCopied(present))
+  const lost = attached && hasLostCopy(present, leader);
+  if (attached && !lost && !isCopied(present))
     return make('method: the initial copy goes on', [awaitCopy(node, leader, epoch)]);
-  if (attached && (!anew || !hasStandbySlots(node, siblings, epoch.epoch)))
+  if (attached && !lost && (!anew || !hasStandbySlots(node, siblings, epoch.epoch)))
     return make(
       finish([]).length === 0
         ? `${node.name} follows ${leader.name} already`
@@ -150,6 +152,8 @@ export function planRewire(
 function whyNotMapped(node: ReachableNode, leader: ReachableNode, epoch: Epoch): string | undefined {
   if (node.identity === null) return `${node.name} was never part of the cluster`;
   const present = subscriptionOf(node, epoch.epoch);
+  if (present !== undefined && hasLostCopy(present, leader))
+    return `the initial copy of ${node.name} lost its slot on ${leader.name}`;
   if (present !== undefined)
     return present.slotName === null
       ? `${node.name} has stopped following ${leader.name} without its slot`

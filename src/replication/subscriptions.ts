@@ -47,7 +47,9 @@ export interface SubscriptionRequest {
  * The slot exists already (`create_slot=false`), so this may run in a transaction. `origin=any`: with `none` the
  * leader would not send what it had itself received before its promotion, which is what siblings lack.
  * `streaming=off` (18's default is parallel): a large transaction then reaches the worker after its commit, and
- * one worker applies it, so that an idle worker's position is a visible one.
+ * one worker applies it, so that an idle worker's position is a visible one. `synchronous_commit=local` while it
+ * copies: a sync worker commits the end of its table and then drops its slot on the leader (tablesync.c); with `off`
+ * a crash takes the commit back, and the slot stays dropped. Who waits for the copy sets it back afterwards.
  */
 export function createSubscriptionSql(request: SubscriptionRequest): string {
   const options = [
@@ -57,7 +59,7 @@ export function createSubscriptionSql(request: SubscriptionRequest): string {
     'two_phase = false',
     'streaming = off',
     ...(request.versionNum >= 160_000 ? ['origin = any'] : []),
-    ...(request.confirms === true ? ['synchronous_commit = local'] : []),
+    ...(request.confirms === true || request.copyData ? ['synchronous_commit = local'] : []),
   ];
   const name = ident(subscriptionName(request.node, request.epoch));
   return `create subscription ${name} connection ${literal(request.connection)} publication ${ident(PUBLICATION)} with (${options.join(', ')})`;

@@ -5,10 +5,14 @@ import { slotName } from '../../cluster/names.js';
 import { probe } from '../../cluster/probe.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
-import { createSubscriptionSql, enableSubscriptionSql } from '../../replication/subscriptions.js';
+import {
+  createSubscriptionSql,
+  enableSubscriptionSql,
+  synchronousCommitSql,
+} from '../../replication/subscriptions.js';
 import type { AwaitCopy, Resume, Standby, Subscribe, Verify } from '../actions.js';
-import { hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
-import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor } from './context.js';
+import { hasLostCopy, hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
+import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
 import { foundLoss } from './stranded.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
@@ -44,13 +48,24 @@ export async function awaitCopy(
   const total = (await estimatedRows(leader)) * action.nodes.length;
   const copied = new Map<string, number>();
   const failures = new Map<string, number>();
+  const origin = watchLeader(context, action.leader);
+  const confirms = waits(await modeOf(context, action.leader));
   const ready = await Promise.all(
     action.nodes.map((name) =>
       waitFor(
         async () => {
           const node = await look(context, name);
           const subscription = subscriptionOf(node, action.epoch);
-          if (isCopied(subscription)) return name;
+          if (subscription !== undefined && isCopied(subscription)) {
+            // On to the default, at which a copy would not survive a crash: see createSubscriptionSql().
+            if (!confirms && subscription.synchronousCommit !== 'off')
+              await (
+                await context.fleet.session(name)
+              ).simple(synchronousCommitSql(subscription.name, 'off'));
+            return name;
+          }
+          if ((await origin()) && subscription !== undefined && (await copyIsLost(context, action, name)))
+            throw copyLost(name, action.leader);
           const errors = subscription?.syncErrors ?? 0;
           const first = failures.get(name) ?? errors;
           failures.set(name, first);
@@ -65,6 +80,36 @@ export async function awaitCopy(
   );
   return { nodes: ready.length };
 }
+
+/** Whether it was looked at just now: a leader that is gone ends the wait, and it is not asked at every turn. */
+function watchLeader(context: RunnerContext, leader: string): () => Promise<boolean> {
+  let next = performance.now() + LEADER_MS;
+  return async () => {
+    if (performance.now() < next) return false;
+    next = performance.now() + LEADER_MS;
+    await look(context, leader);
+    return true;
+  };
+}
+
+const LEADER_MS = 1000;
+
+/** Three times in a row, since node and leader are not seen at the same instant. */
+async function copyIsLost(context: RunnerContext, action: AwaitCopy, name: string): Promise<boolean> {
+  for (let round = 0; round < 3; round += 1) {
+    const [node, leader] = await Promise.all([look(context, name), look(context, action.leader)]);
+    const subscription = subscriptionOf(node, action.epoch);
+    if (subscription === undefined || !hasLostCopy(subscription, leader)) return false;
+  }
+  return true;
+}
+
+const copyLost = (node: string, leader: string): RepctlError =>
+  new RepctlError(
+    'copy-lost',
+    `${node}: the initial copy cannot go on, ${leader} has its slot no more: a crash of ${node} took back what was copied last.`,
+    { exit: EXIT.incomplete, hint: `repctl rewire ${node}`, details: { node, leader } },
+  );
 
 const copyFailed = (node: string, errors: number): RepctlError =>
   new RepctlError('copy-failed', `${node}: the initial copy of a table has failed ${String(errors)} times.`, {

@@ -9,7 +9,7 @@ import { qualified } from '../../postgres/quote.js';
 import { flushNow } from '../../replication/positions.js';
 import { addToPublicationSql, dropFromPublicationSql, tableKey } from '../../replication/publications.js';
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
-import { refreshSubscriptionSql } from '../../replication/subscriptions.js';
+import { refreshSubscriptionSql, synchronousCommitSql } from '../../replication/subscriptions.js';
 import { subscriptionOf } from '../facts.js';
 import { look, type RunnerContext } from '../runners/context.js';
 import { awaitCopy } from '../runners/stream.js';
@@ -99,6 +99,8 @@ async function attach(context: RunnerContext, action: Of<'attach-table'>): Promi
       { exit: EXIT.incomplete, hint: 'Run the same command again: it will compare them.' },
     );
   }
+  // As for a first copy, see createSubscriptionSql(); awaitCopy() sets it back.
+  await session.query(synchronousCommitSql(action.subscription, 'local'));
   await session.query(refreshSubscriptionSql(action.subscription, true));
   return undefined;
 }

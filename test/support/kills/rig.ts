@@ -55,7 +55,7 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
     stringify({
       ...toFileConfig(sandbox),
       tables: [...TABLES],
-      connectTimeout: 1,
+      connectTimeout: 3,
       statementTimeout: 4,
       drainTimeout: 3,
     }),

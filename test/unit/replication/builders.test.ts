@@ -27,7 +27,7 @@ describe('subscriptions', () => {
   });
   it('create, 15: no origin', () => {
     expect(subscriptions.createSubscriptionSql({ ...request, copyData: true, versionNum: 150_018 })).toBe(
-      `create subscription "repctl_n2_e3" connection 'host=x' publication "repctl" with (create_slot = false, slot_name = 'repctl_n2', copy_data = true, two_phase = false, streaming = off)`,
+      `create subscription "repctl_n2_e3" connection 'host=x' publication "repctl" with (create_slot = false, slot_name = 'repctl_n2', copy_data = true, two_phase = false, streaming = off, synchronous_commit = local)`,
     );
   });
   it('swap', () => {

@@ -1,0 +1,77 @@
+/**
+ * A replica that crashes right after its initial copy: PostgreSQL may take back that a table was finished, while the
+ * sync slot on the leader is gone. Nothing of its own would ever end that.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Fleet } from '../../../src/cluster/fleet.js';
+import { planRewire } from '../../../src/operations/rewire.js';
+import { makePlan, runOperation } from '../../../src/operations/run.js';
+import { noJournal } from '../../../src/plan/journal.js';
+import { killNode } from '../../../src/sandbox/sandbox.js';
+import { createCluster } from '../../support/cluster.js';
+import { expectEqual } from '../../support/equality.js';
+import { type Servers, startServers } from '../../support/servers.js';
+
+describe('an initial copy that lost its slot', () => {
+  let servers: Servers;
+  let fleet: Fleet;
+  beforeAll(async () => {
+    servers = await startServers({ nodes: 2 });
+    fleet = servers.fleet();
+    await createCluster(fleet);
+    const leader = await fleet.session('n1');
+    await leader.query(
+      `insert into products (sku, name, price) select 'A' || i, 'x', 1 from generate_series(1, 100) i`,
+    );
+  });
+  afterAll(() => servers.down());
+
+  const planner =
+    (recopy: boolean) =>
+    (snapshot: Parameters<typeof planRewire>[0]): ReturnType<typeof planRewire> =>
+      planRewire(snapshot, servers.config, { node: 'n2', recopy, acceptDataLoss: false });
+
+  /** What a crash leaves: copied, not yet caught up, and the slot for catching up dropped. */
+  const loseCopy = async (): Promise<void> => {
+    const replica = await servers.superuser('n2');
+    await replica.simple('alter subscription repctl_n2_e1 disable');
+    await expect
+      .poll(() => replica.query('select 1 from pg_stat_subscription where pid is not null'))
+      .toEqual([]);
+    await replica.simple(
+      `update pg_subscription_rel set srsubstate = 'f', srsublsn = null where srrelid = 'products'::regclass`,
+    );
+    await replica.simple('alter subscription repctl_n2_e1 enable');
+    const leader = await fleet.session('n1');
+    await leader.query(`insert into products (sku, name, price) values (clock_timestamp()::text, 'y', 1)`);
+  };
+
+  it.each([false, true])('rewire begins again (recopy: %s)', async (recopy) => {
+    await loseCopy();
+    const { notes } = await makePlan(fleet, planner(recopy));
+    expect(notes[0]).toMatch(recopy ? /^method: recopy/ : /^method: reconcile; .* lost its slot/);
+    await runOperation(planner(recopy), { fleet, journal: noJournal });
+    await expectEqual(fleet, 'n1', ['n2']);
+    expect((await makePlan(fleet, planner(false))).steps).toEqual([]);
+  });
+
+  it('the end of a copy survives a crash, and the default is back afterwards', async () => {
+    const subscription = async () =>
+      (await fleet.session('n2')).query<{ mode: string }>(
+        `select subsynccommit as mode from pg_subscription where subname = 'repctl_n2_e1'`,
+      );
+    expect(await subscription()).toEqual([{ mode: 'off' }]);
+  });
+
+  it('who waits for a copy is told when the leader is gone', async () => {
+    const again = runOperation(planner(true), {
+      fleet,
+      journal: noJournal,
+      onEvent(event) {
+        if (event.type === 'start' && event.step.action.kind === 'await-copy')
+          void killNode(servers.sandbox, 'n1');
+      },
+    });
+    await expect(again).rejects.toMatchObject({ exit: 7 });
+  });
+});
