@@ -122,10 +122,13 @@ export interface Fence {
   readonly node: string;
   readonly target: string;
   readonly epoch: number;
+  /** The published tables, schema repctl's own included. */
+  readonly tables: readonly TableName[];
   /** How long it may wait for writers that hold locks, milliseconds. */
   readonly timeoutMs: number;
   /** End the sessions that still hold locks then, instead of giving up. */
   readonly terminateBlockers: boolean;
+  /** Slots of the target that are moved on first, because they have long to decode. */
   readonly upkeep: readonly UpkeepMove[];
   /** What commits on the target will wait for: it is made so before the fence goes up. */
   readonly sync?: SyncTarget;

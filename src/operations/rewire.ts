@@ -56,12 +56,20 @@ export function planRewire(
   if (epoch === undefined || leader === undefined || node === undefined) return refused(OPERATION, []);
 
   const siblings = config.nodes.map((one) => one.name).filter((name) => name !== node.name);
+  // A node that led keeps no slot for a sibling that is not attached, which this one was until now.
+  const without = facts.reachable.filter(
+    (one) =>
+      one.name !== node.name &&
+      isAttached(one, epoch.epoch) &&
+      leader.epochs.some((row) => row.leader === one.name) &&
+      !hasStandbySlots(one, [node.name], epoch.epoch),
+  );
   const finish = (fresh: readonly string[]): OperationStep[] => [
     ...finishSteps(facts, {
       fresh,
       leader: leader.name,
       epoch: epoch.epoch,
-      replicas: [node],
+      replicas: [node, ...without],
       operation: OPERATION,
       subject: node.name,
     }),

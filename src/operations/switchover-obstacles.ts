@@ -15,6 +15,10 @@ const BLOCKING: ReadonlySet<string> = new Set([
   ...['origin-none', 'table-not-subscribed', 'table-sync-stuck', 'publication-drift', 'schema-drift'],
 ]);
 
+/** The cause before what follows from it: a table that only one node publishes has no fence there either. */
+const FIRST = ['schema-drift', 'publication-drift', 'table-not-subscribed'];
+const order = ({ code }: Finding): number => (FIRST.includes(code) ? 0 : 1);
+
 const error = (code: string, message: string, fix: string, node?: string): Finding => ({
   code,
   severity: 'error',
@@ -126,6 +130,7 @@ export function obstacles(
   const { findings, nodes } = analyse(facts.snapshot, facts.config);
   const general = findings
     .filter(({ code, node }) => BLOCKING.has(code) && (node === undefined || taking.includes(node)))
+    .toSorted((a, b) => order(a) - order(b))
     .map((finding) => ({
       ...finding,
       message: `${finding.node ?? facts.config.cluster}: ${finding.message}`,

@@ -80,8 +80,9 @@ export function planSwitchover(
               epoch: epoch.epoch,
               timeoutMs,
               terminateBlockers: request.terminateBlockers,
-              upkeep: planUpkeep(snapshot, target.name).moves,
               ...(sync === undefined ? {} : { sync }),
+              tables: leader.tables.map(({ schema, name }) => ({ schema, name })),
+              upkeep: longSlots(snapshot, target),
             }),
           ]
         : []),
@@ -119,6 +120,14 @@ export function planSwitchover(
     ],
   });
 }
+
+/** From how much WAL on moving a slot before the fence is worth its time: less than that is decoded in a moment. */
+const LONG_BYTES = 16 * 1024 * 1024;
+
+const longSlots = (snapshot: Snapshot, target: ReachableNode) =>
+  planUpkeep(snapshot, target.name).moves.filter(
+    (move) => (target.slots.find((slot) => slot.name === move.slot)?.retainedBytes ?? 0) > LONG_BYTES,
+  );
 
 /** The first by priority, then by position, then in the order of the configuration. */
 function preferred(

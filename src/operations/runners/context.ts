@@ -88,7 +88,7 @@ export const modeOf = async (context: RunnerContext, leader: string): Promise<Sy
 
 export interface WaitOptions {
   readonly timeoutMs: number;
-  /** Pause between two questions, milliseconds; 0: ask again at once. */
+  /** Pause between two questions, milliseconds. */
   readonly pauseMs?: number;
 }
 
@@ -102,6 +102,6 @@ export async function waitFor<T>(
     const answer = await question();
     if (answer !== undefined) return answer;
     if (performance.now() > deadline) return undefined;
-    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

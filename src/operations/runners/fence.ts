@@ -15,7 +15,7 @@ import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { runUpkeep } from '../../replication/upkeep.js';
 import type { Fence } from '../actions.js';
 import { type SwitchoverContext, waitFor } from './context.js';
-import { type Fenced, beginAlone, lockSql, readyTarget } from './handover.js';
+import { type Fenced, beginAlone, lockSql, lockTarget, readyTarget } from './handover.js';
 import { armTarget } from './sync.js';
 
 /** How long one attempt may hold writers up, milliseconds: on one table, and on all of them together. */
@@ -27,15 +27,15 @@ const PASSING = new Set(['55P03', '57014', '40P01']);
 
 export async function fence(context: SwitchoverContext, action: Fence, run: RunContext): Promise<StepResult> {
   const { handover, fleet } = context;
-  const session = await fleet.fresh(action.node);
-  const tables = await publishedTables(session);
-  const [[own], fences] = await Promise.all([
-    session.query<{ pid: number }>('select pg_backend_pid() as pid'),
-    session.query<FencedTable>(fencedTablesSql(tables)),
+  // All at once, but the target's locks last: they keep autovacuum away only as long as needed.
+  const [{ session, pid, fences }, target] = await Promise.all([
+    readyLeader(context, action),
+    readyTarget(context, action.target, action.tables),
     ...action.upkeep.map((move) => runUpkeep(fleet, move)),
   ]);
+  handover.target = target;
   await armTarget(context, action.target, action.sync);
-  handover.target = await readyTarget(context, action.target, tables);
+  await lockTarget(target);
   const id = randomUUID();
   const details = JSON.stringify({ target: action.target });
   // The row goes first: once the trigger is enabled it refuses this transaction too.
@@ -54,7 +54,7 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
   let terminated = 0;
   for (let attempts = 1; ; attempts += 1) {
     await beginAlone(session, fences);
-    handover.fenceSent = { leader: action.node, pid: own?.pid ?? 0 };
+    handover.fenceSent = { leader: action.node, pid };
     try {
       handover.fence = fenced(id, await session.results(statements));
       return { attempts, ...(terminated > 0 ? { terminated } : {}) };
@@ -72,13 +72,11 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
   }
 }
 
-/** The tables of publication `repctl`, schema repctl's own included. */
-async function publishedTables(session: Session): Promise<readonly TableName[]> {
-  return session.query<TableName>(
-    `select n.nspname as schema, c.relname as name from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
-       join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
-      where p.pubname = 'repctl' order by n.nspname collate "C", c.relname collate "C"`,
-  );
+async function readyLeader(context: SwitchoverContext, action: Fence) {
+  const session = await context.fleet.fresh(action.node);
+  const fences = await session.query<FencedTable>(fencedTablesSql(action.tables));
+  const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return { session, pid: own?.pid ?? 0, fences };
 }
 
 function fenced(barrier: string, results: readonly { rows: readonly (readonly unknown[])[] }[]): Fenced {

@@ -36,6 +36,8 @@ export interface Target {
   readonly name: string;
   readonly session: Session;
   readonly pid: number;
+  /** The published tables with their partitions. */
+  readonly tables: readonly TableName[];
   readonly fencesDown: readonly string[];
   readonly sequences: readonly SequenceUse[];
 }
@@ -74,7 +76,7 @@ export async function beginAlone(session: Session, tables: readonly TableName[])
   );
 }
 
-/** Makes the target ready. Throws `sequence-exhausted` and `target-locked` (exit 6), nothing changed. */
+/** Learns what the promotion will do. Throws `sequence-exhausted` (exit 6). */
 export async function readyTarget(
   context: RunnerContext,
   name: string,
@@ -86,8 +88,16 @@ export async function readyTarget(
   const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted;
   if (exhausted.length > 0) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
   const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return {
+    ...{ name, session, pid: own?.pid ?? 0 },
+    ...{ tables: fences, fencesDown: fenceSql(fences, 'disabled'), sequences },
+  };
+}
+
+/** Begins the promotion's transaction. Throws `target-locked` (exit 6). */
+export async function lockTarget({ name, session, tables }: Target): Promise<void> {
   try {
-    await beginAlone(session, fences);
+    await beginAlone(session, tables);
   } catch (error) {
     if (sqlStateOf(error) !== '55P03') throw error;
     throw new RepctlError('target-locked', `Published tables on ${name} are locked by somebody else.`, {
@@ -97,13 +107,6 @@ export async function readyTarget(
       cause: error,
     });
   }
-  return {
-    name,
-    session,
-    pid: own?.pid ?? 0,
-    fencesDown: fenceSql(fences, 'disabled'),
-    sequences,
-  };
 }
 
 export const sequenceExhausted = (exhausted: SequencesPast['exhausted'], gap: number): RepctlError =>

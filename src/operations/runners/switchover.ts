@@ -23,7 +23,7 @@ import {
   subscriptionRequestFor,
   waitFor,
 } from './context.js';
-import { type Fenced, type Promoted, readyTarget, sequenceExhausted } from './handover.js';
+import { type Fenced, type Promoted, lockTarget, readyTarget, sequenceExhausted } from './handover.js';
 import { armTarget, syncRecordSql } from './sync.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -38,7 +38,7 @@ export async function drain(context: SwitchoverContext, action: Drain, run: RunC
       const session = await context.fleet.session(name);
       const seen = await waitFor(async () => ((await session.prepared(sql)).length > 0 ? true : undefined), {
         timeoutMs: action.timeoutMs,
-        pauseMs: 0,
+        pauseMs: 1,
       });
       if (seen === undefined) throw notDrained(name, action);
       waiting.delete(name);
@@ -134,9 +134,11 @@ async function resumed(context: SwitchoverContext, action: Promote) {
   const node = await look(context, action.node);
   if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) return undefined;
   await holdingBarrier(context, action.previousLeader);
+  const target = await readyTarget(context, action.node, node.tables);
+  context.handover.target = target;
   await armTarget(context, action.node, action.sync);
-  context.handover.target = await readyTarget(context, action.node, node.tables);
-  return context.handover.target;
+  await lockTarget(target);
+  return target;
 }
 
 /** Everything published lies before the barrier, so any later position is as good as that of its commit. */
