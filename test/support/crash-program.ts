@@ -11,12 +11,13 @@ import { planFailover } from '../../src/operations/failover.js';
 import { planNodeAdd } from '../../src/operations/node-add.js';
 import { planRewire } from '../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../src/operations/run.js';
+import { planSwitchover } from '../../src/operations/switchover.js';
 import { nodesWithRows, tablesToPublish } from '../../src/operations/targets.js';
 import { noJournal } from '../../src/plan/journal.js';
 
 export interface CrashRequest {
   readonly config: ClusterConfig;
-  readonly operation: 'create' | 'destroy' | 'failover' | 'node-add' | 'rewire' | 'recopy';
+  readonly operation: 'create' | 'destroy' | 'failover' | 'switchover' | 'node-add' | 'rewire' | 'recopy';
   /** The node that it is about; for `create` the leader. */
   readonly node: string;
   /** Counted from 1. With a delay the kill comes that many milliseconds into the step, else right after it. */
@@ -39,6 +40,9 @@ async function plannerOf(): Promise<Planner> {
       return (snapshot) => planDestroy(snapshot, config, { withoutUnreachable: false });
     case 'failover':
       return (snapshot) => planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: true });
+    case 'switchover':
+      return (snapshot) =>
+        planSwitchover(snapshot, config, { target: node, without: [], terminateBlockers: false });
     case 'node-add':
       return (snapshot) => planNodeAdd(snapshot, config, { name: node, prefilled: false });
     case 'rewire':

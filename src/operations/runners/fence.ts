@@ -31,10 +31,10 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
   const [{ session, pid, fences }, target] = await Promise.all([
     readyLeader(context, action),
     readyTarget(context, action.target, action.tables),
+    armTarget(context, action.target, action.sync),
     ...action.upkeep.map((move) => runUpkeep(fleet, move)),
   ]);
   handover.target = target;
-  await armTarget(context, action.target, action.sync);
   await lockTarget(target);
   const id = randomUUID();
   const details = JSON.stringify({ target: action.target });

@@ -56,7 +56,7 @@ describe('a switchover that cannot be', () => {
     );
     expect(error, 'it should have failed').toBeDefined();
     await expect.poll(catalogs, { timeout: 10_000 }).toEqual(before);
-    return error as RepctlError;
+    return error!;
   };
   const catalogs = async (): Promise<Record<string, unknown>> =>
     Object.fromEntries(
@@ -165,7 +165,7 @@ describe('a switchover that cannot be', () => {
       'epoch-missing',
       'a replica without the epoch table',
       async () => {
-        const session = await fleet.session('n2');
+        const session = await servers.superuser('n2');
         await session.simple('create table repctl.kept as table repctl.epoch');
         await session.simple(
           `set session_replication_role = replica; truncate repctl.epoch; set session_replication_role = origin`,
@@ -192,7 +192,10 @@ describe('a switchover that cannot be', () => {
       'foreign-trigger',
       'a trigger on one node only',
       async () => {
-        await on('n2', 'create trigger mine before update on products for each row execute function suppress_redundant_updates_trigger()');
+        await on(
+          'n2',
+          'create trigger mine before update on products for each row execute function suppress_redundant_updates_trigger()',
+        );
         return () => on('n2', 'drop trigger mine on products');
       },
       { target: 'n2' },
