@@ -5,6 +5,7 @@ import type { ClusterConfig } from '../../../src/config/schema.js';
 import { planCreate } from '../../../src/operations/create.js';
 import { planFailover } from '../../../src/operations/failover.js';
 import type { FailoverRequest } from '../../../src/operations/failover-request.js';
+import { hasAllOf } from '../../../src/operations/runners/drain.js';
 import { planPromote } from '../../../src/operations/promote.js';
 import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
 
@@ -98,6 +99,11 @@ describe('failover: refusals', () => {
       })),
     }));
 
+  const silentTo = (snapshot: Snapshot, name: string): Snapshot => ({
+    ...snapshot,
+    nodes: snapshot.nodes.map((node) => (node.reachable ? node : { ...node, silentTo: [name] })),
+  });
+
   function refusing(): Snapshot {
     const snapshot = withoutLeader();
     return {
@@ -120,6 +126,56 @@ describe('failover: refusals', () => {
       'n4',
     ],
     ['a replica heard the leader a second ago', hearing(1), {}, 'leader-heard'],
+    [
+      'a silent but living connection: an idle leader says nothing for half a minute',
+      hearing(31),
+      {},
+      'leader-heard',
+    ],
+    ['the same, and that replica could not log in there either', silentTo(hearing(31), 'n2'), {}, 'n4'],
+    ['it could not log in, but had a message just now', silentTo(hearing(0.1), 'n2'), {}, 'leader-heard'],
+    ["the replica's clock is an hour behind what it noted", hearing(-3600), {}, 'leader-heard'],
+    ['the same, and it could not log in either', silentTo(hearing(-3600), 'n2'), {}, 'n4'],
+    [
+      'clocks an hour apart',
+      edit(withoutLeader(), 'n2', (node) => ({
+        ...node,
+        clockOffsetMs: 3_600_000,
+        serverTime: '2026-01-01T01:00:00.000Z',
+      })),
+      {},
+      'n4',
+    ],
+    [
+      'named: unreachable',
+      unreachable(withoutLeader(), 'n2'),
+      { target: 'n2', acceptMinority: true },
+      'not-a-candidate',
+    ],
+    [
+      'named: detached',
+      edit(withoutLeader(), 'n2', (node) => ({ ...node, subscriptions: [] })),
+      { target: 'n2' },
+      'not-a-candidate',
+    ],
+    [
+      'named: of another epoch',
+      edit(withoutLeader(), 'n2', (node) => ({ ...node, epochs: [] })),
+      { target: 'n2' },
+      'not-a-candidate',
+    ],
+    [
+      'named: still copying',
+      edit(withoutLeader(), 'n2', (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) => ({
+          ...one,
+          tables: one.tables.map((table) => ({ ...table, state: 'd' as const })),
+        })),
+      })),
+      { target: 'n2' },
+      'not-a-candidate',
+    ],
     ['the same, but the operator knows better', hearing(1), { leaderIsDead: true }, 'n4'],
     ['a worker whose last message is old', hearing(45), {}, 'n4'],
     ['a worker that was started again and not let in', hearing(1, null), {}, 'n4'],
@@ -209,15 +265,105 @@ describe('failover: siblings', () => {
   ])('%s', (_, snapshot, expected) => {
     expect(notes(snapshot)).toMatch(expected);
   });
+});
 
-  it('says how far the leader had been seen', () => {
-    const seen = { epoch: 1, leader: 'n1', lsn: '0/FFFFF', at: '2026-01-01T00:00:00.000Z' };
-    const planned = planFailover(withoutLeader(), config, { ...request, lastSeen: seen });
-    expect(planned.kind === 'plan' && planned.plan.data?.['risk']).toMatchObject({
+describe('failover: what is at risk', () => {
+  const seen = { epoch: 1, leader: 'n1', lsn: '0/FFFFF', at: '2025-12-31T23:59:50.000Z' };
+  const unapplied = { transactions: 57, upTo: '0/FF000', since: '2025-12-31T23:59:09.000Z' };
+  const risk = (snapshot: Snapshot, over: Partial<FailoverRequest> = {}) => {
+    const planned = planFailover(snapshot, config, { ...request, acceptMinority: true, ...over });
+    return planned.kind === 'plan' ? (planned.plan.data?.['risk'] as Record<string, unknown>) : undefined;
+  };
+  const synced = (k: number, names: readonly string[]): Snapshot => ({
+    ...withoutLeader(),
+    nodes: withoutLeader().nodes.map((node) =>
+      node.reachable
+        ? { ...node, syncRecord: { mode: 'any' as const, k, names, epoch: 1, at: seen.at } }
+        : node,
+    ),
+  });
+
+  it('says how far the leader had been seen, and when', () => {
+    expect(risk(withoutLeader(), { lastSeen: seen })).toMatchObject({
       lastKnownLsn: '0/FFFFF',
       seenAt: seen.at,
+      seenMsAgo: 10_000,
+      knownTransactions: 0,
     });
-    const old = planFailover(withoutLeader(), config, { ...request, lastSeen: { ...seen, epoch: 0 } });
-    expect(old.kind === 'plan' && old.plan.data?.['risk']).toMatchObject({ seenAt: null, knownBytes: 0 });
+    expect(risk(withoutLeader(), { lastSeen: { ...seen, epoch: 0 } })).toMatchObject({
+      seenAt: null,
+      seenMsAgo: null,
+      knownBytes: 0,
+    });
+  });
+
+  it('WAL that nobody proved to be writes is told, not refused', () => {
+    expect(promoted(withoutLeader(), { lastSeen: seen })).toBe('n4');
+  });
+
+  it.each<[string, Snapshot, Partial<FailoverRequest>, string]>([
+    ['transactions counted and applied by nobody', withoutLeader(), {}, 'data-loss'],
+    ['the same, accepted', withoutLeader(), { acceptDataLoss: true }, 'n4'],
+    ['the same, shown to somebody who is asked', withoutLeader(), { shown: true }, 'n4'],
+    ['they have arrived since', advanced(withoutLeader(), 'n3', 0xff_000), {}, 'n3'],
+    [
+      'they were received, and the drain may bring them',
+      edit(withoutLeader(), 'n3', (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) => ({ ...one, receivedLsn: '0/FF100' })),
+      })),
+      {},
+      'n4',
+    ],
+  ])('%s', (_, snapshot, over, expected) => {
+    expect(promoted(snapshot, { lastSeen: { ...seen, unapplied }, ...over })).toBe(expected);
+  });
+
+  it('the figures stand in the plan, for the question and for --json', () => {
+    expect(risk(withoutLeader(), { lastSeen: { ...seen, unapplied }, shown: true })).toMatchObject({
+      knownTransactions: 57,
+      knownSince: unapplied.since,
+    });
+  });
+
+  it.each<[string, Snapshot, boolean]>([
+    ['async', withoutLeader(), false],
+    ['any 1 of three, all there', synced(1, ['n2', 'n3', 'n4']), true],
+    ['any 1 of three, one down', unreachable(synced(1, ['n2', 'n3', 'n4']), 'n2'), false],
+    ['any 2 of three, one down', unreachable(synced(2, ['n2', 'n3', 'n4']), 'n2'), true],
+    ['any 2 of three, two down', unreachable(unreachable(synced(2, ['n2', 'n3', 'n4']), 'n2'), 'n3'), false],
+    ['all', unreachable(unreachable(synced(3, ['n2', 'n3', 'n4']), 'n2'), 'n3'), true],
+    [
+      'any 1, but one of those there cannot say how far it is',
+      edit(synced(1, ['n2', 'n3', 'n4']), 'n2', (node) => ({
+        ...node,
+        subscriptions: node.subscriptions.map((one) => ({ ...one, appliedLsn: null })),
+      })),
+      false,
+    ],
+  ])('loss impossible under %s: %#', (_, snapshot, impossible) => {
+    expect(risk(snapshot)).toMatchObject({ sync: { impossible } });
+    const planned = planFailover(snapshot, config, { ...request, acceptMinority: true });
+    const notes = planned.kind === 'plan' ? planned.plan.notes.join('\n') : '';
+    expect(notes).toMatch(impossible ? /at risk: nothing/ : /how many only n1 knows/);
+  });
+});
+
+describe('failover: a drain that need not be waited for', () => {
+  const behind = { applied: '0/100', received: '0/180', final: false };
+  const rival = { applied: '0/200', received: null, final: true };
+  it.each<[string, boolean, Parameters<typeof hasAllOf>]>([
+    ['the rival has all that was received', true, [behind, rival]],
+    ['the rival may still move', false, [behind, { ...rival, final: false }]],
+    ['something beyond was received', false, [{ ...behind, received: '0/201' }, rival]],
+    [
+      'no further than it: the open transaction may be this one alone',
+      false,
+      [behind, { ...rival, applied: '0/100' }],
+    ],
+    ['the rival cannot be read', false, [behind, undefined]],
+    ['its own position cannot be read', false, [{ ...behind, applied: null }, rival]],
+  ])('%s', (_, expected, [own, other]) => {
+    expect(hasAllOf(own, other)).toBe(expected);
   });
 });
