@@ -38,11 +38,12 @@ describe('sync any 1', () => {
       outcomes.push(outcome);
       expect(outcome, `round ${String(round)}`).toMatchObject({ lost: [], impossible: true });
       if (round % 10 === 0) {
+        console.log(`${String(round)} kills`);
         const others = servers.config.nodes.map(({ name }) => name).filter((name) => name !== outcome.leader);
         await expectEqual(fleet, outcome.leader, others);
       }
     }
     const acknowledged = outcomes.reduce((sum, one) => sum + one.acknowledged, 0);
-    console.log(`${String(KILLS)} kills, ${String(acknowledged)} acknowledged rows, 0 lost`);
+    console.log(`${String(outcomes.length)} kills, ${String(acknowledged)} acknowledged rows, 0 lost`);
   });
 });

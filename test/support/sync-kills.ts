@@ -113,6 +113,7 @@ export async function killUnderLoad(
       (await session.query<{ id: string }>('select id from products')).map((row) => Number(row.id)),
     );
     await startNode(servers.sandbox, killed);
+    await until(async () => (await observe(fleet, { nodes: [killed] })).nodes[0]?.reachable === true);
     await runOperation(
       (snapshot) =>
         planRewire(snapshot, servers.config, { node: killed, recopy: true, acceptDataLoss: true }),
@@ -130,10 +131,10 @@ export async function killUnderLoad(
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error('writers do not get on');
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('the writers, or the old leader, do not get on');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
