@@ -98,7 +98,9 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
       severity: 'critical',
       node: leader.name,
       message: `the leader refuses writes: the fence is up on ${closed.map((it) => `${it.schema}.${it.name}`).join(', ')}`,
-      fix: `repctl unfence ${leader.name}, unless a switchover is under way`,
+      fix: leader.barriers?.some((barrier) => barrier.holds)
+        ? `repctl switchover goes on with the one that was interrupted; or repctl unfence ${leader.name} gives it up`
+        : `repctl unfence ${leader.name}, unless a switchover is under way`,
     });
   }
   if (leader.settings['default_transaction_read_only'] === 'on' || leader.inRecovery) {
