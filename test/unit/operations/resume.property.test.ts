@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { currentEpoch } from '../../../src/cluster/epochs.js';
 import type { ReachableNode, Snapshot } from '../../../src/cluster/model.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
 import type { Action, OperationStep } from '../../../src/operations/actions.js';
@@ -286,6 +287,122 @@ describe('plans can be resumed after any prefix', () => {
     );
   });
 
+  describe('rewire by reconcile', () => {
+    const reconciling = (
+      config: ClusterConfig,
+      node: string,
+      more: { readonly reconcile?: boolean; readonly acceptDataLoss?: boolean } = {},
+    ): Planner => {
+      return (snapshot) =>
+        planRewire(snapshot, config, { node, recopy: false, acceptDataLoss: false, ...more });
+    };
+    const change = (
+      snapshot: Snapshot,
+      name: string,
+      how: (node: ReachableNode) => ReachableNode,
+    ): Snapshot => ({
+      ...snapshot,
+      nodes: snapshot.nodes.map((node) => (node.name === name && node.reachable ? how(node) : node)),
+    });
+    const method = (snapshot: Snapshot, planner: Planner): string => {
+      const planned = planner(snapshot);
+      return planned.kind === 'plan' ? (planned.plan.notes[0] ?? '') : 'refused';
+    };
+    /** Steps; and nothing of the former life is left over. */
+    const comesHome = (snapshot: Snapshot, planner: Planner): number => {
+      expect(method(snapshot, planner)).toMatch(/^method: reconcile/);
+      const steps = resumable(snapshot, planner);
+      for (const node of complete(snapshot, planner).nodes)
+        if (node.reachable && node.name !== 'n1')
+          expect(node.subscriptions.every((one) => one.slotName !== null)).toBe(true);
+      return steps;
+    };
+
+    it('slot gone, slot invalidated, subscription left without a slot by a run that was killed', () => {
+      fc.assert(
+        fc.property(clusters, fc.constantFrom('gone', 'lost', 'stopped'), ({ count, twins }, how) => {
+          const nodes = names(count);
+          const config = configOf(nodes);
+          const healthy = complete(bare(nodes, twins), createPlanner(config));
+          const broken =
+            how === 'stopped'
+              ? change(healthy, 'n2', (node) => ({
+                  ...node,
+                  slots: [],
+                  standbyBases: [],
+                  subscriptions: node.subscriptions.map((one) => ({
+                    ...one,
+                    enabled: false,
+                    slotName: null,
+                  })),
+                }))
+              : change(healthy, 'n1', (node) => ({
+                  ...node,
+                  slots: node.slots.flatMap((slot) =>
+                    slot.name !== 'repctl_n2'
+                      ? [slot]
+                      : how === 'gone'
+                        ? []
+                        : [{ ...slot, walStatus: 'lost' }],
+                  ),
+                }));
+          expect(comesHome(broken, reconciling(config, 'n2'))).toBe(3);
+        }),
+      );
+    });
+
+    it('a database that was never in the cluster', () => {
+      const nodes = names(4);
+      const small = configOf(nodes.slice(0, 3));
+      const healthy = complete(bare(nodes.slice(0, 3), false), createPlanner(small));
+      const joined: Snapshot = { ...healthy, nodes: [...healthy.nodes, bareNode('n4', 9)] };
+      expect(comesHome(joined, reconciling(configOf(nodes), 'n4'))).toBe(5);
+    });
+
+    it('a node that missed two changes of leader, and one whose standby slot begins too late', () => {
+      fc.assert(
+        fc.property(clusters, fc.boolean(), ({ twins, positions }, twice) => {
+          const nodes = names(5);
+          const config = configOf(nodes);
+          const healthy = spread(complete(bare(nodes, twins), createPlanner(config)), nodes, positions);
+          const late = healthy.nodes[4];
+          let after = complete(
+            ['n1', 'n5'].reduce<Snapshot>((state, name) => unreachable(state, name), healthy),
+            failoverPlanner(config),
+          );
+          const leader = after.nodes.find((node) => node.reachable)?.name ?? '';
+          const now = currentEpoch(after)?.leader ?? leader;
+          if (twice) after = complete(unreachable(after, now), failoverPlanner(config));
+          else after = change(after, now, (node) => ({ ...node, standbyBases: [] }));
+          const back: Snapshot = {
+            ...after,
+            nodes: after.nodes.map((node) => (node.name === 'n5' && late ? late : node)),
+          };
+          const planner = reconciling(config, 'n5');
+          expect(method(back, planner)).toMatch(/^method: reconcile/);
+          resumable(back, planner);
+        }),
+      );
+    });
+
+    it('a former leader, only when its writes may be thrown away; a replica when it is asked for', () => {
+      const nodes = names(4);
+      const config = configOf(nodes);
+      const healthy = complete(bare(nodes, false), createPlanner(config));
+      const old = healthy.nodes[0];
+      const after = complete(unreachable(healthy, 'n1'), failoverPlanner(config));
+      const back: Snapshot = {
+        ...after,
+        nodes: after.nodes.map((node) => (node.name === 'n1' && old ? old : node)),
+      };
+      const careful = reconciling(config, 'n1')(back);
+      expect(careful.kind === 'refused' && careful.refusal.findings[0]?.code).toBe('rejoin-needed');
+      // publish (its fence), reconcile, verify, the tombstone of the new leader, standby slots
+      expect(comesHome(back, reconciling(config, 'n1', { acceptDataLoss: true }))).toBe(5);
+      expect(resumable(healthy, untilAttached(reconciling(config, 'n3', { reconcile: true })))).toBe(4);
+    });
+  });
+
   it('node add, node remove, destroy', () => {
     fc.assert(
       fc.property(clusters, fc.boolean(), ({ count, twins }, prefilled) => {
@@ -304,7 +421,7 @@ describe('plans can be resumed after any prefix', () => {
   });
 });
 
-/** `rewire --recopy` on a node that is attached and complete means: copy it again. Once, here. */
+/** `rewire --recopy` (`--reconcile`) on a node that is attached and complete means: do it again. Once, here. */
 function untilAttached(planner: Planner): Planner {
   let last: readonly OperationStep[] = [];
   return (snapshot) => {
