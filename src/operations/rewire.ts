@@ -21,6 +21,7 @@ import {
   isAttached,
   isCopied,
   nodeOf,
+  ownSubscriptions,
   subscriptionOf,
   unknownNode,
 } from './facts.js';
@@ -166,8 +167,13 @@ function whyNotMapped(node: ReachableNode, leader: ReachableNode, epoch: Epoch):
     return present.slotName === null
       ? `${node.name} has stopped following ${leader.name} without its slot`
       : `slot ${present.slotName} on ${leader.name} is ${leader.slots.some((slot) => slot.name === present.slotName) ? 'invalidated' : 'gone'}`;
-  if (epochOf(node) === epoch.epoch)
-    return `${node.name} has no subscription of epoch ${String(epoch.epoch)} any more`;
+  if (epochOf(node) === epoch.epoch) {
+    // Down over two changes of leader, its old subscription found a slot of the same name where it had left one.
+    const old = ownSubscriptions(node).find((one) => one.slotName !== null)?.name;
+    return old === undefined
+      ? `${node.name} has no subscription of epoch ${String(epoch.epoch)} any more`
+      : `${node.name} followed ${leader.name} by ${old} from a later point than it had reached`;
+  }
   const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
   return from?.epoch === epochOf(node)
     ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })

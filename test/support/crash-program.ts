@@ -17,7 +17,8 @@ import { noJournal } from '../../src/plan/journal.js';
 
 export interface CrashRequest {
   readonly config: ClusterConfig;
-  readonly operation: 'create' | 'destroy' | 'failover' | 'switchover' | 'node-add' | 'rewire' | 'recopy';
+  readonly operation:
+    'create' | 'destroy' | 'failover' | 'switchover' | 'node-add' | 'rewire' | 'recopy' | 'reconcile';
   /** The node that it is about; for `create` the leader. */
   readonly node: string;
   /** Counted from 1. With a delay the kill comes that many milliseconds into the step, else right after it. */
@@ -46,9 +47,11 @@ async function plannerOf(): Promise<Planner> {
     case 'node-add':
       return (snapshot) => planNodeAdd(snapshot, config, { name: node, prefilled: false });
     case 'rewire':
+    case 'reconcile':
     case 'recopy': {
       const recopy = request.operation === 'recopy';
-      return (snapshot) => planRewire(snapshot, config, { node, recopy, acceptDataLoss: true });
+      const reconcile = request.operation === 'reconcile';
+      return (snapshot) => planRewire(snapshot, config, { node, recopy, reconcile, acceptDataLoss: true });
     }
   }
 }

@@ -8,12 +8,17 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
 import type { TableName } from '../../../src/cluster/model.js';
+import { observe } from '../../../src/cluster/observe.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
+import { factsOf } from '../../../src/operations/facts.js';
+import { planFailover } from '../../../src/operations/failover.js';
 import { type RewireRequest, planRewire } from '../../../src/operations/rewire.js';
 import { type Planner, makePlan, runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import type { Session } from '../../../src/postgres/session.js';
+import { killNode, startNode, stopNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { type CrashHarness, crashHarness } from '../../support/crash.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import {
@@ -44,8 +49,10 @@ describe('rewire by reconcile', () => {
   let fleet: Fleet;
   let config: ClusterConfig;
   let state: string;
+  let harness: CrashHarness;
 
   beforeAll(async () => {
+    harness = await crashHarness();
     state = await mkdtemp(path.join(tmpdir(), 'repctl-state-'));
     servers = await startServers({ nodes: 5, pg: ['18', '15', '16', '17', '18'] });
     const all = { ...servers.config, tables: ['public.*', '"Od d".*'] };
@@ -64,6 +71,7 @@ describe('rewire by reconcile', () => {
   afterAll(async () => {
     await fleet.close();
     await servers.down();
+    await harness.remove();
     await rm(state, { recursive: true, force: true });
   });
 
@@ -138,5 +146,104 @@ describe('rewire by reconcile', () => {
     });
     expect(rows.filter((row) => row.table === 'swap').map((row) => row.operation)).toContain('update');
     expect((await makePlan(fleet, rewire({ node: name }))).steps).toEqual([]);
+  });
+
+  it('attaches a database that was never in the cluster but holds the data', async () => {
+    await fleet.close();
+    config = { ...config, nodes: servers.config.nodes };
+    fleet = openFleet(config);
+    const node = await fleet.session('n5');
+    await node.simple(FILL_SQL);
+    await node.simple(TRIGGERS_SQL);
+    await (await servers.superuser('n5')).simple(`set session_replication_role = replica; ${MESS_SQL}`);
+    const steps = await underWrites('n1', () => run(rewire({ node: 'n5' })));
+    expect(steps.map((step) => step.id)).toEqual([
+      'prepare:n5',
+      'publish:n5',
+      'reconcile:n5',
+      'verify:n5',
+      'standby:n5',
+    ]);
+    await expectEqual(fleet, 'n1', ['n5'], ALL);
+    await expect(node.simple(`update swap set code = 'x'`)).rejects.toMatchObject({ code: 'node-fenced' });
+  });
+
+  it('a slot that max_slot_wal_keep_size has invalidated', async () => {
+    const admin = await servers.superuser('n1');
+    await (await fleet.session('n5')).simple('alter subscription repctl_n5_e1 disable');
+    await admin.simple(`alter system set max_slot_wal_keep_size = '1MB'`);
+    await admin.simple('select pg_reload_conf()');
+    await (
+      await fleet.session('n1')
+    ).simple(
+      `insert into nokey select g, repeat('x', 200) from generate_series(1, 20000) g; delete from nokey where a > 100`,
+    );
+    await expect
+      .poll(
+        async () => {
+          await admin.simple('select pg_switch_wal()');
+          await admin.simple('checkpoint');
+          return admin.query(
+            `select slot_name from pg_replication_slots where wal_status = 'lost' and slot_name = 'repctl_n5'`,
+          );
+        },
+        { timeout: 30_000 },
+      )
+      .toHaveLength(1);
+    await admin.simple('alter system reset max_slot_wal_keep_size');
+    await admin.simple('select pg_reload_conf()');
+    const planner = rewire({ node: 'n5' });
+    expect((await makePlan(fleet, planner)).notes[0]).toContain('slot repctl_n5 on n1 is invalidated');
+    await underWrites('n1', () => run(planner));
+    await expectEqual(fleet, 'n1', ['n5'], ALL);
+  });
+
+  // Steps: unsubscribe, reconcile, verify, standby slots. The delays fall into the comparison and the writing.
+  it.each([
+    { step: 1, delayMs: null },
+    ...[10, 60, 150, 300, 500].map((delayMs) => ({ step: 2, delayMs })),
+    { step: 2, delayMs: null },
+    { step: 3, delayMs: null },
+    { step: 3, delayMs: 2 },
+    { step: 4, delayMs: 10 },
+  ])('killed at step $step (delay $delayMs): rewire goes on', async (kill) => {
+    const admin = await servers.superuser('n5');
+    await admin.simple(
+      `set session_replication_role = replica; update swap set code = code || '!'; delete from member where id % 9 = 0; reset session_replication_role`,
+    );
+    await underWrites('n1', async () => {
+      await harness.crash({ operation: 'reconcile', node: 'n5', kill, config });
+      await run(rewire({ node: 'n5' }));
+    });
+    await expectEqual(fleet, 'n1', ['n5'], ALL);
+    expect(await admin.query(`select subname from pg_subscription`)).toEqual([{ subname: 'repctl_n5_e1' }]);
+    expect((await makePlan(fleet, rewire({ node: 'n5' }))).steps).toEqual([]);
+  });
+
+  it('a former leader with its flag alone, and a node that missed two changes of leader', async () => {
+    const leaderNow = async () => factsOf(await observe(fleet), config).epoch?.leader ?? '';
+    const failover: Planner = (snapshot) =>
+      planFailover(snapshot, config, { leaderIsDead: false, acceptMinority: true });
+    await stopNode(servers.sandbox, 'n5');
+    await killNode(servers.sandbox, 'n1');
+    await run(failover);
+    const second = await leaderNow();
+    await startNode(servers.sandbox, 'n1');
+    // It came back by itself, unfenced, with a client.
+    await (await fleet.session('n1')).simple(`insert into swap values (7777, 'stranded', 7777)`);
+    await expect(run(rewire({ node: 'n1' }))).rejects.toMatchObject({ code: 'rejoin-needed', exit: 6 });
+    const steps = await underWrites(second, () => run(rewire({ node: 'n1', acceptDataLoss: true })));
+    const file = String(steps.find((step) => step.id === 'reconcile:n1')?.result?.['overwritten']);
+    expect(await readFile(file, 'utf8')).toContain('"stranded"');
+    await expectEqual(fleet, second, ['n1'], ALL);
+
+    await killNode(servers.sandbox, second);
+    await run(failover);
+    const third = await leaderNow();
+    await startNode(servers.sandbox, 'n5');
+    const planner = rewire({ node: 'n5' });
+    expect((await makePlan(fleet, planner)).notes[0]).toMatch(/from epoch 2|by repctl_n5_e1/);
+    await underWrites(third, () => run(planner));
+    await expectEqual(fleet, third, ['n5'], ALL);
   });
 });
