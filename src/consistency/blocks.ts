@@ -203,8 +203,8 @@ export function partRange(range: Range, starts: readonly bigint[], part: number)
   };
 }
 
-/** Buckets for a table of about so many rows: some 64 rows each, at most 65,536, a power of two. */
-export function bucketCount(estimatedRows: number): number {
-  const wanted = Math.max(1, Math.min(65_536, estimatedRows / 64));
+/** Buckets for a table of about so many rows: some 64 rows (or `each`) in each, at most 65,536, a power of two. */
+export function bucketCount(estimatedRows: number, each = 64): number {
+  const wanted = Math.max(1, Math.min(65_536, estimatedRows / each));
   return 2 ** Math.ceil(Math.log2(wanted));
 }

@@ -6,7 +6,7 @@ import { askAll, type Lane, live, noteBlock, type Run, stillOpen } from './run.j
 const BUCKET_BATCH = 200_000;
 
 export async function compareBuckets(run: Run, lane: Lane): Promise<void> {
-  const mask = bucketCount(run.leader.shape.estimatedRows) - 1;
+  const mask = bucketCount(run.leader.shape.estimatedRows, run.collect ? 16 : 64) - 1;
   const answer = await askAll(run, lane, live(run), async (session, side) => {
     const rows = await session.query<PartDigest>(bucketPartsSql(run.plan, side), [mask]);
     return new Map(rows.map((row) => [row.part, row]));

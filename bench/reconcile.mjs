@@ -1,0 +1,86 @@
+// npm run bench reconcile [-- --runs 5 --products 1000000]
+// `repctl rewire n2 --reconcile --yes` with 0, 100 and 10,000 rows that differ, against the bare digest statement of
+// the same table on both nodes at once (its time is the slower node's), in turns in one run. The step is what the
+// operation's own clock says; the process is Node's start-up, the proof of the stream and the standby slots too.
+import pg from 'pg';
+import { machine, options, quantile, say, spread, until, withSandbox } from './lib/bench.mjs';
+
+const { runs, products } = options({ runs: 5, products: 1_000_000 });
+
+const text = (column) => `(t.${column}::text) collate "C"`;
+const row = [
+  text('attributes'),
+  'timestamptz_send(t.created_at)',
+  text('currency'),
+  text('description'),
+  'int8send(t.id)',
+  text('name'),
+  'numeric_send(t.price)',
+  text('sku'),
+  'int8send(t.stock::int8)',
+  'timestamptz_send(t.updated_at)',
+  'int8send(t.version::int8)',
+];
+const bareSql = `select count(*)::int as rows, bit_xor(hashtextextended(hash_record_extended(row(${row.join(', ')}), 0)::text, 1))::text as digest from only products t`;
+
+const timed = async (work) => {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+};
+
+await withSandbox(
+  ['--no-proxy', '--nodes', '2', '--products', String(products)],
+  async ({ repctl, urls }) => {
+    const clients = [];
+    for (const { url } of await urls('--superuser', '--direct')) {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query('set jit = off; set max_parallel_workers_per_gather = 0');
+      clients.push(client);
+    }
+    try {
+      const [, n2] = clients;
+      const bare = () => Promise.all(clients.map((client) => client.query(bareSql)));
+      const digests = async () => (await bare()).map((result) => result.rows[0]);
+      const equal = async () => {
+        const [a, b] = await digests();
+        return a.digest === b.digest && a.rows === b.rows;
+      };
+      await until('equality', equal, 100);
+      const rows = [];
+      for (const differing of [0, 100, 10_000]) {
+        const times = { bare: [], step: [], process: [] };
+        for (let run = 0; run < runs; run += 1) {
+          await n2.query('set session_replication_role = replica');
+          const spoiled = await n2.query(
+            'update products set price = price + 1 where id % $1 = 0 and id <= $1 * $2',
+            [Math.max(1, Math.floor(products / Math.max(1, differing))), differing],
+          );
+          await n2.query('set session_replication_role = origin');
+          if (spoiled.rowCount !== differing) throw new Error(`${String(spoiled.rowCount)} rows spoiled`);
+          times.bare.push(await timed(bare));
+          const result = await repctl(['rewire', 'n2', '--reconcile', '--yes']);
+          if (result.code !== 0) throw new Error(JSON.stringify(result.json));
+          const step = result.json.steps.find(({ id }) => id === 'reconcile:n2');
+          if (step.result.updated !== differing) throw new Error(JSON.stringify(step.result));
+          times.step.push(step.ms);
+          times.process.push(result.ms);
+          if (!(await equal())) throw new Error('not equal after reconcile');
+        }
+        const times1 = (quantile(times.step, 0.5) / quantile(times.bare, 0.5)).toFixed(2);
+        rows.push(
+          `${differing.toLocaleString('en-US').padStart(6)} rows differ`,
+          `  bare digest       ${spread(times.bare)}`,
+          `  step reconcile    ${spread(times.step)}   ${times1} x`,
+          `  process           ${spread(times.process)}`,
+        );
+        say(`${String(differing)}: ${times1} x`);
+      }
+      say(`\n${machine()}; ${products.toLocaleString('en-US')} products on 2 nodes`);
+      for (const line of rows) say(line);
+    } finally {
+      await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
+    }
+  },
+);
