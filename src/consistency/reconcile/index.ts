@@ -109,7 +109,8 @@ export async function reconcileKeys(
   options: ReconcileOptions,
 ): Promise<KeysReconciled[]> {
   const staged: { table: TableName; stage: Stage }[] = [];
-  for (const [index, { table, keys }] of tables.entries()) {
+  for (const [index, { table, keys: wanted }] of tables.entries()) {
+    const keys = [...new Set(wanted)];
     const described = await describeTable(leader, writer, table, options.flavour);
     const stage = await openStage(writer, described, index);
     let count = 0;

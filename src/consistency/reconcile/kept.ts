@@ -4,8 +4,7 @@ import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import { ident, literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
-import { fromTable } from '../digest.js';
-import type { Stage } from './stage.js';
+import { type Stage, THERE } from './stage.js';
 
 export interface KeptRows {
   readonly file: string;
@@ -73,13 +72,14 @@ export function keepRows(file: string): KeptRows {
 }
 
 /** As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. */
-function linesSql({ table, old }: Stage): string {
+function linesSql({ table, keys, old }: Stage): string {
   const { plan, node } = table;
-  const match = plan.key.map(({ name }) => `t.${ident(name)} = o.${ident(name)}`).join(' and ');
-  const there = match === '' ? 'false' : `exists (select ${fromTable(node.shape)} where ${match})`;
+  const match = plan.key.map(({ name }) => `k.${ident(name)} = o.${ident(name)}`).join(' and ');
+  const operation = match === '' ? `'delete'` : `case when k.${THERE} then 'update' else 'delete' end`;
   const text = (value: string) => `${literal(value)}::text`;
   return (
     `select json_build_object('schema', ${text(node.shape.schema)}, 'table', ${text(node.shape.name)}, ` +
-    `'operation', case when ${there} then 'update' else 'delete' end, 'row', row_to_json(o))::text as line from ${old} o`
+    `'operation', ${operation}, 'row', row_to_json(o))::text as line from ${old} o` +
+    (match === '' ? '' : ` join ${keys} k on ${match}`)
   );
 }

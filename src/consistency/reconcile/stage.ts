@@ -10,7 +10,7 @@ import { keyParts } from '../blocks.js';
 import { fromTable } from '../digest.js';
 import type { ReconcileTable } from './table.js';
 
-/** A row that differs, or may: with `multiset` the hashes are counts. */
+/** A row that differs: its hash on either side, undefined where there is none; with `multiset` hashes are counts. */
 export interface Difference {
   readonly key: string;
   readonly leader?: string | undefined;
@@ -23,7 +23,12 @@ export interface Stage {
   readonly keys: string;
   readonly old: string;
   readonly rows: string;
+  /** What the staged rows must be in the end; counts up while they are staged. Not for `multiset`. */
+  readonly expected: { rows: number; digest: bigint };
 }
+
+/** Column of `keys`: whether the leader has the row. */
+export const THERE = ident('repctl leader has it');
 
 const columnList = (names: readonly string[], alias = ''): string =>
   names.map((name) => `${alias}${ident(name)}`).join(', ');
@@ -31,7 +36,13 @@ const columnList = (names: readonly string[], alias = ''): string =>
 /** Inside the transaction that will write. `number` tells the stages of one transaction apart. */
 export async function openStage(node: Session, table: ReconcileTable, number: number): Promise<Stage> {
   const name = (kind: string) => `pg_temp.${ident(`repctl_${kind}_${String(number)}`)}`;
-  const stage: Stage = { table, keys: name('keys'), old: name('old'), rows: name('rows') };
+  const stage: Stage = {
+    table,
+    keys: name('keys'),
+    old: name('old'),
+    rows: name('rows'),
+    expected: { rows: 0, digest: 0n },
+  };
   const { plan } = table;
   if (plan.method === 'multiset')
     await node.simple(
@@ -44,7 +55,7 @@ export async function openStage(node: Session, table: ReconcileTable, number: nu
     );
     await node.simple(
       `create temp table ${stage.keys.slice('pg_temp.'.length)} on commit drop as select ${keys} ${fromTable(table.node.shape)} with no data; ` +
-        `alter table ${stage.keys} add primary key (${columnList(plan.key.map((column) => column.name))})`,
+        `alter table ${stage.keys} add column ${THERE} boolean; alter table ${stage.keys} add primary key (${columnList(plan.key.map((column) => column.name))})`,
     );
   }
   return stage;
@@ -53,32 +64,38 @@ export async function openStage(node: Session, table: ReconcileTable, number: nu
 const typeOf = (table: ReconcileTable, name: string): string =>
   table.node.shape.columns.find((column) => column.name === name)?.type ?? 'text';
 
-/** Adds keys; those that are there already do not count twice. */
+/** Adds rows that differ, each of them once. */
 export async function addToStage(
   node: Session,
-  { table, keys }: Stage,
+  { table, keys, expected }: Stage,
   differences: readonly Difference[],
 ): Promise<void> {
   if (differences.length === 0) return;
   const { plan } = table;
   if (plan.method === 'multiset') {
-    await node.query(
-      `insert into ${keys} select * from unnest($1::int8[], $2::int8[], $3::int8[]) on conflict do nothing`,
-      [
-        differences.map(({ key }) => key),
-        differences.map(({ leader }) => leader ?? '0'),
-        differences.map((difference) => difference.node ?? '0'),
-      ],
-    );
+    await node.query(`insert into ${keys} select * from unnest($1::int8[], $2::int8[], $3::int8[])`, [
+      differences.map(({ key }) => key),
+      differences.map(({ leader }) => leader ?? '0'),
+      differences.map((difference) => difference.node ?? '0'),
+    ]);
     return;
+  }
+  for (const { leader } of differences) {
+    if (leader === undefined) continue;
+    expected.rows += 1;
+    expected.digest ^= BigInt(leader);
   }
   const parts = differences.map(({ key }) => keyParts(plan, key));
   const values = plan.key.map(({ name }, index) => `k.k${String(index)}::${typeOf(table, name)}`);
   const arrays = plan.key.map((_, index) => `$${String(index + 1)}::text[]`);
   const names = plan.key.map((_, index) => `k${String(index)}`);
   await node.query(
-    `insert into ${keys} select ${values.join(', ')} from unnest(${arrays.join(', ')}) k(${names.join(', ')}) on conflict do nothing`,
-    plan.key.map((_, index) => parts.map((part) => part[index])),
+    `insert into ${keys} select ${values.join(', ')}, k.there ` +
+      `from unnest(${arrays.join(', ')}, $${String(names.length + 1)}::boolean[]) k(${names.join(', ')}, there)`,
+    [
+      ...plan.key.map((_, index) => parts.map((part) => part[index])),
+      differences.map(({ leader }) => leader !== undefined),
+    ],
   );
 }
 
