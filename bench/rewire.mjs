@@ -1,12 +1,16 @@
-// npm run bench rewire [-- --runs 3 --small 10000 --large 1000000 --gap 1000]
-// Time of `repctl rewire n4 --yes` (method mapped) with few and with many rows, and the same gap: n4 is stopped,
-// --gap transactions follow, n1 is killed, failover, n4 comes back. No row is copied, so the size must not count.
+// npm run bench rewire [-- --runs 3 --sizes 10000,100000,1000000 --gaps 1000,10000,100000]
+// Time of `repctl rewire n4 --yes` (method mapped): n4 is stopped, a gap of transactions follows, n1 is killed,
+// failover, n4 comes back. With the first gap at every size: no row is copied, so the size must not count. With
+// every gap at the first size: it grows with the gap alone.
 import pg from 'pg';
-import { machine, options, say, spread, until, withSandbox } from './lib/bench.mjs';
+import { machine, options, quantile, say, spread, until, withSandbox } from './lib/bench.mjs';
 
-const { runs, small, large, gap } = options({ runs: 3, small: 10_000, large: 1_000_000, gap: 1000 });
+const given = options({ runs: 3, sizes: '10000,100000,1000000', gaps: '1000,10000,100000' });
+const { runs } = given;
+const [sizes, gaps] = [given.sizes, given.gaps].map((list) => list.split(',').map(Number));
+const count = (number) => number.toLocaleString('en-US');
 
-async function one(products) {
+async function one(products, gap) {
   return withSandbox(['--no-proxy', '--products', String(products)], async ({ repctl, urls }) => {
     const nodes = Object.fromEntries(
       (await urls('--superuser', '--direct')).map(({ name, url }) => [name, url]),
@@ -18,10 +22,11 @@ async function one(products) {
     };
     await must(['sandbox', 'stop', 'n4']);
     await withClient(nodes.n1, async (client) => {
-      for (let i = 0; i < gap; i += 1)
-        await client.query("insert into products (sku, name, price) values ($1, 'gap', 1)", [
-          `GAP-${String(i)}`,
-        ]);
+      // One transaction a row, without waiting for the disk each time.
+      await client.query('set synchronous_commit = off');
+      await client.query(
+        `do $$ begin for i in 1..${String(gap)} loop insert into products (sku, name, price) values ('GAP-' || i, 'gap', 1); commit; end loop; end $$`,
+      );
     });
     for (const name of ['n2', 'n3'])
       await withClient(nodes[name], (client) =>
@@ -69,20 +74,26 @@ async function withClient(url, work) {
   }
 }
 
-const results = new Map([
-  [small, []],
-  [large, []],
-]);
+const cases = [
+  ...sizes.map((size) => ({ size, gap: gaps[0] })),
+  ...gaps.slice(1).map((gap) => ({ size: sizes[0], gap })),
+].map((one) => ({ ...one, wall: [], plan: [] }));
 for (let i = 1; i <= runs; i += 1)
-  for (const [products, list] of results) {
-    const result = await one(products);
-    list.push(result);
+  for (const { size, gap, wall, plan } of cases) {
+    const result = await one(size, gap);
+    wall.push(result.wallMs);
+    plan.push(result.planMs);
     say(
-      `${String(i).padStart(3)}  ${products.toLocaleString('en-US')} rows: ${result.wallMs.toFixed(0)} ms, tables copied ${String(result.copied)}`,
+      `${String(i).padStart(3)}  ${count(size)} rows, gap ${count(gap)}: ${result.wallMs.toFixed(0)} ms, tables copied ${String(result.copied)}`,
     );
   }
-say(`\n${machine()}; gap of ${gap.toLocaleString('en-US')} transactions`);
-for (const [products, list] of results) {
-  const wall = list.map((result) => result.wallMs);
-  say(`rewire at ${products.toLocaleString('en-US')} rows`.padEnd(28) + spread(wall));
+say(`\n${machine()}`);
+for (const { size, gap, wall, plan } of cases) {
+  const each = (quantile(plan, 0.5) / gap) * 10_000;
+  say(
+    `${count(size)} rows, gap ${count(gap)}`.padEnd(32) +
+      `${spread(wall)}; operation alone ${quantile(plan, 0.5).toFixed(0)} ms, ${each.toFixed(0)} per 10,000 transactions`,
+  );
 }
+const bySize = cases.filter(({ gap }) => gap === gaps[0]).map(({ wall }) => quantile(wall, 0.5));
+say(`the slowest size ÷ the fastest: ${(Math.max(...bySize) / Math.min(...bySize)).toFixed(2)}`);

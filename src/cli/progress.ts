@@ -153,7 +153,17 @@ function resultText(result: StepResult, { c }: Style): string {
   if (typeof result['forkPoint'] === 'string') parts.push(`fork point ${result['forkPoint']}`);
   if (typeof result['behind'] === 'number')
     parts.push(`${formatCount(result['behind'])} transactions behind`);
-  if (typeof result['rowsCopied'] === 'number')
+  const number = (key: string): number | undefined =>
+    typeof result[key] === 'number' ? result[key] : undefined;
+  const compared = number('rowsCompared');
+  if (compared !== undefined)
+    parts.push(
+      `${formatCount(compared)} rows compared, ${(['inserted', 'updated', 'deleted'] as const)
+        .map((what) => `${formatCount(number(what) ?? 0)} ${what}`)
+        .join(', ')}`,
+      ...(typeof result['overwritten'] === 'string' ? [`kept in ${result['overwritten']}`] : []),
+    );
+  else if (typeof result['rowsCopied'] === 'number')
     parts.push(`${formatCount(result['rowsCopied'])} rows copied`);
   if (result['drained'] === false) parts.push('not drained in time');
   return parts.length === 0 ? '' : c.dim(`  ${parts.join(', ')}`);

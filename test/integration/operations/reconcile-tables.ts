@@ -123,6 +123,8 @@ export async function writeForever(session: Session, signal: AbortSignal): Promi
       update filtered set keep = not keep where id = ${n};
       update "Od d"."Ta""ble" set "va""l" = '${big}' where "K ey" = 'k ${n}';
       commit`);
+    // A breath, so that replicas that apply row by row without a key are not left far behind.
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return count;
 }
