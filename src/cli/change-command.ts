@@ -15,6 +15,7 @@ import { type PlanView, planView, renderPlan } from '../ui/plan.js';
 import { formatDuration } from '../ui/format.js';
 import type { Style } from '../ui/color.js';
 import { stateDir } from '../config/paths.js';
+import { recorded } from '../plan/journal.js';
 import { BaseCommand } from './base-command.js';
 import { canAsk, confirm } from './confirm.js';
 import { PROGRESS_MODES, type ProgressMode, stepReporter } from './progress.js';
@@ -215,11 +216,12 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
     const hooks: HookReport[] = [];
     let base = told(plan);
     try {
-      const finished = await run(plan, {
+      const journal = this.journal(fleet.config);
+      const options: RunOptions = {
         ...locked,
         lock,
         guard: guardOf(lock, fleet),
-        journal: this.journal(fleet.config),
+        journal,
         reason: this.changeFlags.reason ?? null,
         stateDir: stateDir(),
         onEvent: reporter.onEvent,
@@ -231,7 +233,8 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
         onPlan: (final) => {
           base = told(final);
         },
-      });
+      };
+      const finished = await recorded(journal, plan, () => run(plan, options));
       // The time that a person takes to answer is not the operation's.
       const totalMs = Math.round(lookedMs + performance.now() - start);
       const steps = finished.map(stepReport);

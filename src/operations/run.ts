@@ -6,7 +6,7 @@ import { observe } from '../cluster/observe.js';
 import { askWitnesses } from '../cluster/witness.js';
 import { EXIT, type ExitCode, RepctlError, messageOf } from '../errors.js';
 import { type FinishedStep, type StepEvent, execute } from '../plan/execute.js';
-import type { Journal } from '../plan/journal.js';
+import { type Journal, recorded } from '../plan/journal.js';
 import type { Plan, Planned, Refusal, Step } from '../plan/plan.js';
 import { enableSubscriptionSql } from '../replication/subscriptions.js';
 import type { Action, Quiesce } from './actions.js';
@@ -263,6 +263,7 @@ export async function runOperation(planner: Planner, options: RunOptions): Promi
   return withLock(locked, async (lock) => {
     const plan = await makePlan(options.fleet, planner);
     requireMajority(lock, plan, locked);
-    return runPlan(plan, planner, { ...locked, lock, guard: guardOf(lock, options.fleet) });
+    const run = () => runPlan(plan, planner, { ...locked, lock, guard: guardOf(lock, options.fleet) });
+    return plan.steps.length === 0 ? run() : recorded(options.journal, plan, run);
   });
 }

@@ -3,18 +3,22 @@ import { appendFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 import { redactDeep } from '../config/redact.js';
+import type { Plan } from './plan.js';
 
 export interface Journal {
   append(entry: Readonly<Record<string, unknown>>): Promise<void>;
 }
+
+export const auditFile = (stateDir: string, cluster: string): string =>
+  path.join(stateDir, 'audit', `${encodeURIComponent(cluster)}.jsonl`);
 
 /**
  * Appends to `<stateDir>/audit/<cluster>.jsonl` (0600). A journal that cannot be written stops the operation: it
  * throws RepctlError `audit-unwritable` (exit 6; the executor knows whether something was done before).
  */
 export function openJournal(stateDir: string, cluster: string): Journal {
-  const directory = path.join(stateDir, 'audit');
-  const file = path.join(directory, `${encodeURIComponent(cluster)}.jsonl`);
+  const file = auditFile(stateDir, cluster);
+  const directory = path.dirname(file);
   const base = { pid: process.pid };
   let ready: Promise<unknown> | undefined;
   return {
@@ -34,6 +38,32 @@ export function openJournal(stateDir: string, cluster: string): Journal {
       }
     },
   };
+}
+
+/**
+ * Runs `body` between a line that tells of its beginning and one of its end: a run that has none was killed.
+ * Throws what appending the first throws, and what `body` throws.
+ */
+export async function recorded<T>(
+  journal: Journal,
+  plan: Pick<Plan, 'operation' | 'steps'>,
+  body: () => Promise<T>,
+): Promise<T> {
+  const about = { operation: plan.operation };
+  const start = performance.now();
+  const end = (outcome: Readonly<Record<string, unknown>>) =>
+    journal
+      .append({ event: 'end', ...about, ms: Math.round(performance.now() - start), ...outcome })
+      .catch(() => undefined);
+  await journal.append({ event: 'begin', ...about, steps: plan.steps.length });
+  try {
+    const value = await body();
+    await end({});
+    return value;
+  } catch (error) {
+    await end({ code: error instanceof RepctlError ? error.code : 'bug' });
+    throw error;
+  }
 }
 
 /** For tests and dry runs. */

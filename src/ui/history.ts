@@ -2,8 +2,9 @@ import type { EventRow } from '../cluster/model.js';
 import type { History } from '../replication/views/history.js';
 import type { Style } from './color.js';
 import { formatBytes, formatDuration } from './format.js';
-import { lsnDistance } from '../postgres/lsn.js';
-import { dash, withUnseen } from './parts.js';
+import type { AuditRun } from '../plan/audit.js';
+import { type FoundLoss, type Loss, type Reign, type StepTime, stepsOf } from '../replication/views/reign.js';
+import { dash, facts, withUnseen } from './parts.js';
 import { renderTable } from './table.js';
 
 /** Whole seconds: `2026-11-23 10:14:07Z`. */
@@ -11,6 +12,13 @@ const time = (at: string): string => at.replace('T', ' ').replace(/(\.\d+)?(\+00
 
 export function renderHistory(result: History, style: Style): string {
   const { c } = style;
+  const part =
+    result.audit === undefined
+      ? result.reign === undefined
+        ? undefined
+        : renderReign(result.reign, style)
+      : renderAudit(result.audit, style);
+  if (part !== undefined) return withUnseen(part, result.unreachable, style);
   const epochs = renderTable(
     [
       { head: 'Epoch', align: 'right' },
@@ -31,10 +39,7 @@ export function renderHistory(result: History, style: Style): string {
       epoch.operation,
       epoch.operator,
       dash(epoch.forkPoint),
-      epoch.forkPoint === null || epoch.previousLsn === null
-        ? '–'
-        : // What the former leader wrote and sent to nobody is known to it alone.
-          `≥ ${formatBytes(Math.max(0, lsnDistance(epoch.forkPoint, epoch.previousLsn)))}`,
+      lossText(result.losses.find((loss) => loss.epoch === epoch.epoch)),
       dash(epoch.reason),
     ]),
     style,
@@ -42,9 +47,13 @@ export function renderHistory(result: History, style: Style): string {
   const events = withoutBegun(result.events)
     .map((event) => eventLines(event, style))
     .join('\n');
-  const head = c.dim(`read from ${result.readFrom}`);
+  const head = c.dim(`read from ${result.readFrom}; repctl history EPOCH shows one in detail`);
+  const unfinished = result.unfinished.map((epoch) => {
+    const { operation = '', leader = '' } = result.epochs.find((one) => one.epoch === epoch) ?? {};
+    return `\n${c.yellow('!')} the ${operation} to ${leader} was not finished: ${c.cyan(`repctl ${operation} ${leader}`)} goes on`;
+  });
   return withUnseen(
-    [epochs, ...(events === '' ? [] : ['', events]), '', head].join('\n'),
+    [epochs, ...unfinished, ...(events === '' ? [] : ['', events]), '', head].join('\n'),
     result.unreachable,
     style,
   );
@@ -58,20 +67,17 @@ const withoutBegun = (events: readonly EventRow[]): readonly EventRow[] =>
       !events.slice(0, i).some((later) => later.kind === event.kind.replace(/-begin$/u, '')),
   );
 
-interface StepRow {
-  readonly id: string;
-  readonly ms: number;
+/** What was said then, and what came out: `≥ 12 kB, found 3 transactions`. */
+function lossText(loss: Loss | undefined): string {
+  if (loss === undefined) return '–';
+  const { announcedBytes, found } = loss;
+  // What the former leader wrote and sent to nobody is known to it alone.
+  const announced = announcedBytes === null ? '?' : `≥ ${formatBytes(announcedBytes)}`;
+  return found === null ? announced : `${announced}, found ${foundText(found)}`;
 }
 
-/** Steps as operations record them in an event's details: an array of {id, ms}. */
-function stepsOf(event: EventRow): readonly StepRow[] {
-  const steps = event.details['steps'];
-  if (!Array.isArray(steps)) return [];
-  return steps.filter(
-    (step): step is StepRow =>
-      typeof (step as StepRow | null)?.id === 'string' && typeof (step as StepRow).ms === 'number',
-  );
-}
+const foundText = ({ transactions, rows }: FoundLoss): string =>
+  transactions === null ? `${String(rows ?? 0)} rows` : `${String(transactions)} tx`;
 
 function eventLines(event: EventRow, { c }: Style): string {
   const steps = stepsOf(event);
@@ -84,4 +90,91 @@ function eventLines(event: EventRow, { c }: Style): string {
   ].join('  ');
   const rest = steps.map((step) => `    ${step.id.padEnd(24)} ${formatDuration(step.ms)}`);
   return [first, ...rest].join('\n');
+}
+
+const BAR = 24;
+
+/** Steps with bars: how long each took beside the longest. */
+function stepLines(steps: readonly StepTime[], { c, width }: Style): string[] {
+  const longest = Math.max(1, ...steps.map((step) => step.ms));
+  const idWidth = Math.max(0, ...steps.map((step) => step.id.length));
+  return steps.map(({ id, ms, result }) => {
+    const bar = '█'.repeat(Math.max(1, Math.round((ms / longest) * BAR))).padEnd(BAR);
+    const head = `  ${id.padEnd(idWidth)}  ${formatDuration(ms).padStart(8)}  `;
+    const figures = resultText(result);
+    const room = width - head.length - BAR - 2;
+    return `${head}${c.cyan(bar)}${figures !== '' && figures.length <= room ? `  ${c.dim(figures)}` : ''}`.trimEnd();
+  });
+}
+
+/** Figures and short words of a step's result: `attempts 1, forkPoint 0/5A3F210`. */
+const resultText = (result: StepTime['result']): string =>
+  Object.entries(result ?? {})
+    .filter(
+      ([, value]) => typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean',
+    )
+    .map(([key, value]) => `${key} ${String(value)}`)
+    .join(', ');
+
+function renderReign(reign: Reign, style: Style): string {
+  const { c } = style;
+  const { loss } = reign;
+  const head = `${c.bold(`epoch ${String(reign.epoch)}`)}   leader ${reign.leader}${reign.endedAt === null ? `   ${c.green('goes on')}` : ''}`;
+  const pairs: (readonly [string, string])[] = [
+    ['began', `${time(reign.startedAt)} by ${reign.operation}, ${reign.operator}`],
+    ...(reign.endedAt === null ? [] : [['ended', time(reign.endedAt)] as const]),
+    ['after', dash(reign.previousLeader)],
+    ['why', dash(reign.reason)],
+    ['fork point', dash(reign.forkPoint)],
+    ...(loss === null
+      ? []
+      : ([
+          [
+            'announced',
+            loss.announcedBytes === null
+              ? 'unknown'
+              : `at least ${formatBytes(loss.announcedBytes)} of ${loss.node} may be lost`,
+          ],
+          [
+            'found',
+            loss.found === null
+              ? `unknown until ${loss.node} is rejoined, if it was not yet`
+              : `${foundText(loss.found)}${loss.found.file === null ? '' : `, kept in ${loss.found.file}`}`,
+          ],
+        ] as const)),
+  ];
+  const operations = reign.operations.map((operation) => {
+    const sum = operation.steps.reduce((total, step) => total + step.ms, 0);
+    const first = [
+      time(operation.at),
+      c.bold(operation.kind),
+      ...(operation.node === null ? [] : [operation.node]),
+      c.dim(operation.operator),
+      ...(operation.reason === null ? [] : [operation.reason]),
+      ...(operation.steps.length === 0 ? [] : [c.dim(`${formatDuration(sum)} in all steps`)]),
+    ].join('  ');
+    return ['', first, ...stepLines(operation.steps, style)].join('\n');
+  });
+  const unfinished = reign.unfinished
+    ? [`${c.yellow('!')} not finished: ${c.cyan(`repctl ${reign.operation} ${reign.leader}`)} goes on`]
+    : [];
+  return [head, facts(pairs, style), ...unfinished, ...operations].join('\n');
+}
+
+function renderAudit(runs: readonly AuditRun[], { c }: Style): string {
+  if (runs.length === 0) return 'Nothing was done from this machine.';
+  const paint = (status: AuditRun['status']): string =>
+    status === 'done' ? c.green(status) : status === 'running' ? c.cyan(status) : c.yellow(status);
+  return runs
+    .map((run) => {
+      const ms = Date.parse(run.endedAt) - Date.parse(run.startedAt);
+      const head = `${time(run.startedAt)}  ${c.bold(run.operation)}  ${paint(run.status)}  ${c.dim(`${formatDuration(ms)}, pid ${String(run.pid)}`)}`;
+      // Where a run ended well its steps say no more than the history does.
+      const odd = run.steps.filter((step) => step.ms === null || step.error !== null);
+      return [
+        head,
+        ...odd.map((step) => `    ${step.id}  ${step.error ?? 'begun, its end is not known'}`),
+      ].join('\n');
+    })
+    .join('\n');
 }

@@ -139,7 +139,12 @@ async function rowsCopied(context: RunnerContext, name: string): Promise<number>
 
 export async function verify(context: RunnerContext, action: Verify, run: RunContext): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
-  const steps = run.finished.map(({ id, node, ms }) => ({ id, node, ms: Math.round(ms) }));
+  const steps = run.finished.map(({ id, node, ms, result = null }) => ({
+    id,
+    node,
+    ms: Math.round(ms),
+    result,
+  }));
   const [row] = await leader.query<{ id: string }>(
     `insert into repctl.event (epoch, kind, node, operator, reason, details) values ($1, $2, $3, $4, $5, $6) returning id`,
     [

@@ -4,7 +4,9 @@ import type { Epoch, EventRow, ReachableNode, Snapshot } from '../../cluster/mod
 import { PROBE_KIND } from '../../cluster/names.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
+import type { AuditRun } from '../../plan/audit.js';
 import { type Unseen, unseenNodes } from './answers.js';
+import { type Loss, type Reign, isUnfinished, losses } from './reign.js';
 
 export interface History {
   /** The node it was read from: the leader, or the most advanced one that answers. */
@@ -13,7 +15,15 @@ export interface History {
   /** Newest first. */
   readonly epochs: readonly Epoch[];
   readonly events: readonly EventRow[];
+  /** What each change of leader cost, newest first. */
+  readonly losses: readonly Loss[];
+  /** Changes of leader of which no event tells that they came to their end. */
+  readonly unfinished: readonly number[];
   readonly unreachable: readonly Unseen[];
+  /** One epoch in detail, where it was asked for. */
+  readonly reign?: Reign;
+  /** What this machine did, where it was asked for. */
+  readonly audit?: readonly AuditRun[];
 }
 
 /** More events than a snapshot holds, newest first. */
@@ -29,6 +39,13 @@ export const readEvents = (session: Session, limit: number): Promise<readonly Ev
     .then((rows) =>
       (rows[0]?.events ?? []).map((event) => ({ ...event, at: new Date(event.at).toISOString() })),
     );
+
+/** What events say, and what they mean for the epochs. */
+export const told = (epochs: readonly Epoch[], events: readonly EventRow[]) => ({
+  events,
+  losses: losses(epochs, events),
+  unfinished: epochs.slice(0, 1).flatMap((epoch) => (isUnfinished(epoch, events) ? [epoch.epoch] : [])),
+});
 
 /** Throws `not-created` (exit 2), or `node-unreachable` (exit 3) when no node answers. */
 export function historyOf(snapshot: Snapshot): History {
@@ -55,7 +72,7 @@ export function historyOf(snapshot: Snapshot): History {
     readFrom: from.name,
     leader: leaderOf(snapshot)?.name ?? from.epochs[0]?.leader ?? null,
     epochs: from.epochs,
-    events: from.events,
+    ...told(from.epochs, from.events),
     unreachable: unseenNodes(snapshot),
   };
 }
