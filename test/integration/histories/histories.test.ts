@@ -1,6 +1,7 @@
 /** The short form of test/long/histories.long.test.ts: a few seeds that between them do most of what there is. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { playSeed } from '../../support/histories/history.js';
+import { play, playSeed } from '../../support/histories/history.js';
+import { ODD } from '../../support/histories/odd.js';
 import { type Program, buildProgram } from '../../support/histories/program.js';
 import { type Stage, startStage } from '../../support/histories/stage.js';
 
@@ -19,5 +20,10 @@ describe('random histories', () => {
   it.each([1, 2, 5, 8])('seed %i', async (seed) => {
     const { violations, log } = await playSeed(seed, { stage, program });
     expect(violations, `npm run test:long -- --seed ${String(seed)}\n${log.join('\n')}`).toEqual([]);
+  });
+
+  it.each(Object.entries(ODD))('%s', async (_, history) => {
+    const { violations, log } = await play(history, { stage, program });
+    expect(violations, log.join('\n')).toEqual([]);
   });
 });

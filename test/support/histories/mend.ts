@@ -49,7 +49,7 @@ export function commandsIn(text: string): string[][] {
   });
 }
 
-const COMMANDS_MAX = 24;
+const COMMANDS_MAX = 30;
 /** How long trouble that passes by itself (a worker that connects again) may take before something is typed. */
 const SETTLE_MS = 1500;
 
