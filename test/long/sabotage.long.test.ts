@@ -34,11 +34,11 @@ describe('planted faults', () => {
         caught = (
           await playSeed(
             seed,
-            { stage, program, patienceMs: 15_000 },
+            { stage, program, patienceMs: 40_000 },
             { rounds: fault.rounds, kills: false, big: false },
           )
         ).violations.filter((violation) => fault.signs.test(violation));
-      const kinds = [...new Set(caught.map((one) => one.split(/[:(;]| after /u)[0]))];
+      const kinds = [...new Set(caught.map((one) => one.split(/[:(;]| after | on /u)[0]))];
       table.push(
         `| ${fault.what} | ${kinds.join(', ') || 'NOBODY'} | ${String(seed - 1)} | ${String(seed - 1)} |`,
       );

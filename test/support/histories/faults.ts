@@ -10,7 +10,7 @@ export interface Sabotage extends Fault {
 }
 
 /** A transaction that comes twice, or not at all: rows differ, or an apply worker fails for ever on a key. */
-const WRONG_PLACE = /^(?:doubled|replicas differ|wrong rows|not healthy|lost)/u;
+const WRONG_PLACE = /^(?:doubled|replicas differ|wrong rows|apply error|lost)/u;
 
 export const FAULTS: readonly Sabotage[] = [
   {

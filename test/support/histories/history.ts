@@ -104,7 +104,7 @@ export async function play(
     // Some writes on the healed cluster.
     if (healthy) await delay(50);
     await Promise.all([reader.stop(), ...writers.map((writer) => writer.stop())]);
-    const verdict = await judge(world, ledger);
+    const verdict = await judge(world, ledger, healthy);
     // A position that was answered before it was flushed is given out a second time after a crash.
     const forgetful = world.crashes.some(({ node }) => history.synchronousCommit.get(node) === 'off');
     const tokens = forgetful ? [] : reader.violations;

@@ -24,7 +24,8 @@ export interface Verdict {
   readonly lost: number;
 }
 
-export async function judge(world: World, ledger: Ledger): Promise<Verdict> {
+/** `healthy`: where it is not, nodes that are not attached differ and have other objects, which says nothing new. */
+export async function judge(world: World, ledger: Ledger, healthy: boolean): Promise<Verdict> {
   const { nodes } = world.history;
   const leader = world.watcher.leader() ?? '';
   const clients = new Map<string, pg.Client>();
@@ -42,8 +43,8 @@ export async function judge(world: World, ledger: Ledger): Promise<Verdict> {
       ...judgeLosses(world, ledger.transactions, present, epochs),
       ...judgeSequences(world, ledger.transactions, present, epochs),
       ...(await judgeItems(at, ledger.transactions, present)),
-      ...(await judgeReplicas(clients, leader)),
-      ...(await judgeObjects(clients, leader, epochs.at(-1)?.epoch ?? 0)),
+      ...(healthy ? await judgeReplicas(clients, leader) : []),
+      ...(healthy ? await judgeObjects(clients, leader, epochs.at(-1)?.epoch ?? 0) : []),
     ];
     const lost = ledger.transactions.filter((one) => isLost(one, present)).length;
     return { violations, lost };

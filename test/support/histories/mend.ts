@@ -120,7 +120,15 @@ async function look(world: World): Promise<Status | undefined> {
   const run = await world.program.run(['status', '--json'], world.home);
   if (run.code === 1 || run.hung) world.violations.push(`bug: repctl status: ${run.stderr}${run.stdout}`);
   try {
-    return JSON.parse(run.stdout) as Status;
+    const status = JSON.parse(run.stdout) as Status;
+    // Nobody but the leader writes to a replica: an apply worker that fails got something it should not get.
+    for (const { code, node, message } of status.findings)
+      if (
+        code === 'apply-error' &&
+        !world.violations.some((one) => one.startsWith(`apply error on ${node ?? ''}`))
+      )
+        world.violations.push(`apply error on ${node ?? ''}: ${message}`);
+    return status;
   } catch {
     return undefined;
   }
