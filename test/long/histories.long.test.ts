@@ -20,7 +20,8 @@ describe('random histories', () => {
   let program: Program;
 
   beforeAll(async () => {
-    [stage, program] = await Promise.all([startStage(), buildProgram()]);
+    program = await buildProgram();
+    stage = await startStage();
   });
   afterAll(async () => {
     program.remove();
