@@ -54,6 +54,8 @@ export interface Reconcile {
   readonly epoch: number;
   /** Users' tables; repctl's own published ones are set right with them. */
   readonly tables: readonly TableName[];
+  /** Where rows that are overwritten are kept: path and beginning of the file's name. Default: the state directory. */
+  readonly keptAs?: string;
 }
 
 /** Waits until every table of the nodes' subscriptions is ready. */

@@ -72,6 +72,21 @@ export function standbySiblings(
     .filter((name) => name !== node && (!led || follows(name)));
 }
 
+/** Attached nodes that led once and so got no standby slot for `node`, which was not attached until now. */
+export const withoutSlotFor = (
+  facts: Facts,
+  leader: ReachableNode,
+  epoch: number,
+  node: string,
+): readonly ReachableNode[] =>
+  facts.reachable.filter(
+    (one) =>
+      one.name !== node &&
+      isAttached(one, epoch) &&
+      leader.epochs.some((row) => row.leader === one.name) &&
+      !hasStandbySlots(one, [node], epoch),
+  );
+
 /** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */
 function leftoverSteps(node: ReachableNode, epoch: number): OperationStep[] {
   const names = olderTombstones(node, epoch);

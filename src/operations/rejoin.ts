@@ -8,7 +8,7 @@ import type { StrandedCounts } from '../replication/stranded/model.js';
 import { type EndedReign, endedReign, strandedSource } from '../replication/stranded/source.js';
 import type { Action, OperationStep } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf } from './facts.js';
-import { finishSteps } from './finish.js';
+import { finishSteps, withoutSlotFor } from './finish.js';
 import { obstacles } from './rewire.js';
 import { stepFor } from './steps.js';
 
@@ -56,7 +56,7 @@ export function planRejoin(
   const finish = finishSteps(facts, {
     leader: leader.name,
     epoch: epoch.epoch,
-    replicas: [node],
+    replicas: [node, ...withoutSlotFor(facts, leader, epoch.epoch, node.name)],
     fresh: attached ? [] : [node.name],
     operation: OPERATION,
     subject: node.name,
@@ -111,7 +111,17 @@ function beginning(
   ];
   if (source.kind === 'none') {
     return {
-      steps: [...fence, stepFor({ kind: 'reconcile', node: node.name, leader: leader.name, epoch, tables })],
+      steps: [
+        ...fence,
+        stepFor({
+          kind: 'reconcile',
+          node: node.name,
+          leader: leader.name,
+          epoch,
+          tables,
+          keptAs: `${request.directory}/stranded-${node.name}-${String(reign.epoch)}-rows`,
+        }),
+      ],
       notes: [
         ...notes,
         `its own transactions cannot be read: ${source.why}; so whole tables are compared, and the rows that only ${node.name} has, or has otherwise, are saved before they are replaced`,

@@ -26,7 +26,7 @@ import {
   unknownNode,
 } from './facts.js';
 import { isPublished, nodeObstacles } from './create.js';
-import { finishSteps } from './finish.js';
+import { finishSteps, withoutSlotFor } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { countTables, stepFor } from './steps.js';
 
@@ -57,20 +57,12 @@ export function planRewire(
   if (epoch === undefined || leader === undefined || node === undefined) return refused(OPERATION, []);
 
   const siblings = config.nodes.map((one) => one.name).filter((name) => name !== node.name);
-  // A node that led keeps no slot for a sibling that is not attached, which this one was until now.
-  const without = facts.reachable.filter(
-    (one) =>
-      one.name !== node.name &&
-      isAttached(one, epoch.epoch) &&
-      leader.epochs.some((row) => row.leader === one.name) &&
-      !hasStandbySlots(one, [node.name], epoch.epoch),
-  );
   const finish = (fresh: readonly string[]): OperationStep[] => [
     ...finishSteps(facts, {
       fresh,
       leader: leader.name,
       epoch: epoch.epoch,
-      replicas: [node, ...without],
+      replicas: [node, ...withoutSlotFor(facts, leader, epoch.epoch, node.name)],
       operation: OPERATION,
       subject: node.name,
     }),

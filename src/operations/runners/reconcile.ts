@@ -45,7 +45,9 @@ export async function reconcile(
 
   const opened: Session[] = [];
   const kept =
-    context.stateDir === undefined ? undefined : keepRows(keptFile(context.stateDir, fleet, action));
+    context.stateDir === undefined && action.keptAs === undefined
+      ? undefined
+      : keepRows(keptFile(context.stateDir ?? '', fleet, action));
   let snapshot: SlotSnapshot | undefined;
   try {
     const open = async () => {
@@ -151,12 +153,12 @@ async function estimatedRows(leader: Session | undefined, tables: readonly Table
   return rows?.[0]?.rows ?? 0;
 }
 
-const keptFile = (stateDir: string, fleet: Fleet, { node }: Reconcile): string =>
-  path.join(
-    stateDir,
-    'overwritten',
-    `${encodeURIComponent(fleet.config.cluster)}-${encodeURIComponent(node)}-${new Date().toISOString().replaceAll(':', '')}.jsonl`,
-  );
+/** A name that no run before had: an interrupted one may have left its file. */
+function keptFile(stateDir: string, fleet: Fleet, { node, keptAs }: Reconcile): string {
+  const cluster = encodeURIComponent(fleet.config.cluster);
+  const prefix = keptAs ?? path.join(stateDir, 'overwritten', `${cluster}-${encodeURIComponent(node)}`);
+  return `${prefix}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;
+}
 
 function summary(
   results: readonly TableReconciled[],

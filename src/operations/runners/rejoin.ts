@@ -13,7 +13,7 @@ import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropStandbyBaseSql, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql } from '../../replication/subscriptions.js';
 import { changedSince, keyColumnsOf } from '../../replication/stranded/changed.js';
-import { decodeSlot, markSql } from '../../replication/stranded/decode.js';
+import { type KeyColumns, decodeSlot, markSql } from '../../replication/stranded/decode.js';
 import { type KeySet, keySet } from '../../replication/stranded/touched.js';
 import type { Rejoin } from '../actions.js';
 import { isAttached, olderTombstones, ownSubscriptions } from '../facts.js';
@@ -47,10 +47,15 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
   const [node, leader] = await Promise.all([look(context, action.node), look(context, action.leader)]);
   // Rows that an earlier run has set right are past the fork already.
   const noted = node.standbyBases.some((base) => base.sibling === node.name);
-  const mapped = noted ? undefined : await attachedByMapping(context, action, leader);
+  const keys = keyColumnsOf(await shapesOf(await context.fleet.session(action.leader), leader));
+  const stranded = await strandedKeys(context, action, keys);
+  // repctl's own records count: those that only this node has would stay there.
+  const nothing = stranded.size === 0 && stranded.whole.size === 0;
+  const mapped = noted || !nothing ? undefined : await attachedByMapping(context, action);
   if (mapped !== undefined) return mapped;
   const right = pointSetRight(node, leader, action);
-  const outcome = right === undefined ? await setRight(context, action, node, leader, run) : { point: right };
+  const outcome =
+    right === undefined ? await setRight(context, action, { node, leader, stranded }, run) : { point: right };
   if ('why' in outcome) {
     run.report({ message: `whole tables: ${outcome.why}` });
     const { leader: to, epoch, tables } = action;
@@ -70,21 +75,8 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
  * A former leader with nothing of its own has all of its own WAL up to the fork point, and goes on with precisely
  * the next transaction of its successor; undefined when that is not so, or the way back is not known.
  */
-async function attachedByMapping(
-  context: RunnerContext,
-  action: Rejoin,
-  leader: ReachableNode,
-): Promise<StepResult> {
+async function attachedByMapping(context: RunnerContext, action: Rejoin): Promise<StepResult> {
   if (action.epoch !== action.reign + 1) return undefined;
-  const session = await context.fleet.fresh(action.node);
-  try {
-    const shapes = await shapesOf(await context.fleet.session(action.leader), leader);
-    // repctl's own records count: those that only this node has would stay there.
-    const keys = await strandedKeys(session, action, keyColumnsOf(shapes));
-    if (keys.size > 0 || keys.whole.size > 0) return undefined;
-  } finally {
-    await session.close();
-  }
   const { node, leader: to, epoch } = action;
   try {
     const result = await attach(context, { kind: 'attach', node, leader: to, epoch, nothingStranded: true });
@@ -111,11 +103,17 @@ interface SetRight {
   readonly rows: Readonly<Record<string, number>>;
 }
 
+interface Sides {
+  readonly node: ReachableNode;
+  readonly leader: ReachableNode;
+  /** Keys of rows that the node changed after the fork. */
+  readonly stranded: KeySet;
+}
+
 async function setRight(
   context: RunnerContext,
   action: Rejoin,
-  node: ReachableNode,
-  leader: ReachableNode,
+  { node, leader, stranded }: Sides,
   { report }: RunContext,
 ): Promise<SetRight | { readonly why: string }> {
   const { fleet } = context;
@@ -137,15 +135,12 @@ async function setRight(
     const shapes = await shapesOf(await fleet.session(action.leader), leader);
     report({ message: 'looking for what changed since the fork' });
     const keys = keyColumnsOf(shapes);
-    const [changed, stranded] = await Promise.all([
-      changedSince(await open(action.leader), {
-        slot: slot.name,
-        keys,
-        upTo: moment.lsn,
-        successorEpoch: action.reign + 1,
-      }),
-      strandedKeys(await open(action.node), action, keys),
-    ]);
+    const changed = await changedSince(await open(action.leader), {
+      slot: slot.name,
+      keys,
+      upTo: moment.lsn,
+      successorEpoch: action.reign + 1,
+    });
     if (!changed.complete)
       return { why: `slot ${slot.name} on ${leader.name} does not reach back to the fork` };
     const tables = tableKeys(shapes, [changed.keys, stranded]);
@@ -187,12 +182,17 @@ async function setRight(
 }
 
 async function strandedKeys(
-  session: Session,
-  { slot, forkPoint }: Rejoin,
-  keys: ReturnType<typeof keyColumnsOf>,
+  { fleet }: RunnerContext,
+  { node, slot, forkPoint }: Rejoin,
+  keys: KeyColumns,
 ): Promise<KeySet> {
   const set = keySet();
-  for await (const { change } of decodeSlot(session, { slot, from: forkPoint, keys })) set.add(change);
+  const session = await fleet.fresh(node);
+  try {
+    for await (const { change } of decodeSlot(session, { slot, from: forkPoint, keys })) set.add(change);
+  } finally {
+    await session.close();
+  }
   return set;
 }
 

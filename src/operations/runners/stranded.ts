@@ -38,15 +38,12 @@ export async function saveStranded(
   const node = await look(context, action.node);
   const shapes = await shapesOf(session, node);
   const keys = keyColumnsOf(shapes);
-  report({ message: 'counting' });
-  const counts = await countStranded(context, { ...action, keys });
   const header = headerOf(context, action);
   const file = strandedPath(action.directory, header);
-  const saved: StrandedFile | undefined =
-    counts.transactions === 0
-      ? undefined
-      : ((await savedBefore(file, header, counts)) ??
-        (await writeAll(context, action, { header, file, shapes, keys, report, total: counts.changes })));
+  const saved = (await fileIsThere(file))
+    ? await savedBefore(file, header, await countStranded(context, { ...action, keys }))
+    : await writeAll(context, action, { header, file, shapes, keys, report });
+  const counts = saved?.counts ?? counter().result();
   const told = {
     transactions: counts.transactions,
     rows: counts.changes,
@@ -102,13 +99,13 @@ export async function countStranded(
   return count.result();
 }
 
-/** A whole file of these very transactions; undefined when there is none of that name. */
+/** The file that is there, if it is a whole one of these very transactions; undefined where nothing is stranded. */
 async function savedBefore(
   file: string,
   header: StrandedHeader,
   counts: StrandedCounts,
 ): Promise<StrandedFile | undefined> {
-  if (!(await fileIsThere(file))) return undefined;
+  if (counts.transactions === 0) return undefined;
   const found = await readStranded(file).catch(() => undefined);
   if (found === undefined) throw fileExists(file, 'it is not a whole stranded file');
   if (JSON.stringify(found.header) !== JSON.stringify(header))
@@ -128,15 +125,14 @@ interface Writing {
   readonly file: string;
   readonly shapes: readonly TableShape[];
   readonly keys: KeyColumns;
-  readonly total: number;
   readonly report: RunContext['report'];
 }
 
 async function writeAll(
   context: RunnerContext,
   action: SaveStranded,
-  { header, file, shapes, keys, total, report }: Writing,
-): Promise<StrandedFile> {
+  { header, file, shapes, keys, report }: Writing,
+): Promise<StrandedFile | undefined> {
   const { fleet } = context;
   const opened: Session[] = [];
   const open = async (name: string) => {
@@ -153,17 +149,21 @@ async function writeAll(
     const reader = await open(action.node);
     const decoder = await open(action.node);
     const byName = new Map(shapes.map((shape) => [JSON.stringify([shape.schema, shape.name]), shape]));
-    let done = 0;
+    let done = 1;
     const lines = strandedLines(decodeSlot(decoder, { slot: action.slot, from: action.forkPoint, keys }), {
       node: reader,
       leader,
       touched,
       shape: (schema, table) => byName.get(JSON.stringify([schema, table])),
     });
+    const [first, more] = [await lines.next(), lines];
+    // Nothing to save makes no file.
+    if (first.done === true) return undefined;
     const told = async function* () {
-      for await (const line of lines) {
+      yield first.value;
+      for await (const line of more) {
         done += 1;
-        if (done % 500 === 0) report({ done, total, unit: 'changes' });
+        if (done % 500 === 0) report({ message: `${String(done)} changes` });
         yield line;
       }
     };

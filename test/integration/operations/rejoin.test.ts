@@ -18,6 +18,7 @@ import type { StrandedLine } from '../../../src/replication/stranded/model.js';
 import { startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
+import { loseWrites } from '../../support/lost-writes.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { settled, strand, strandAndKill } from '../../support/stranded.js';
 
@@ -255,14 +256,14 @@ describe('rejoin', () => {
     await session.simple(`select pg_drop_replication_slot(slot_name) from pg_replication_slots`);
     const steps = await rejoin(old);
     expect(steps.map(({ id }) => id).slice(0, 2)).toEqual([`fence-node:${old}`, `reconcile:${old}`]);
-    expect(resultOf(steps, 'reconcile')?.['overwritten']).toMatch(/overwritten/);
+    expect(resultOf(steps, 'reconcile')?.['overwritten']).toMatch(/stranded-n\d-\d-rows-.*\.jsonl$/);
     await expectHealthy();
     const [event] = await (
       await fleet.session(leader)
     ).query<{ details: { stranded: { file: string } } }>(
       `select details from repctl.event where kind = 'rejoin' order by at desc limit 1`,
     );
-    expect(event?.details.stranded.file).toMatch(/overwritten/);
+    expect(event?.details.stranded.file).toMatch(/stranded-n\d-\d-rows-.*\.jsonl$/);
   });
 
   it('brings back two former leaders of different epochs, in either order', async () => {
@@ -284,6 +285,17 @@ describe('rejoin', () => {
       const lines = await linesOf(resultOf(steps, 'save-stranded')?.['file']);
       expect(lines.map(({ key }) => key)).toEqual([{ id: name === second ? '401' : '400' }]);
     }
+    await expectHealthy();
+  });
+
+  it('holds every acknowledged write that is lost when the leader is killed under load', async () => {
+    const found = await loseWrites(servers, fleet, {
+      tag: 'ledger',
+      directory: path.join(directory, 'ledger'),
+    });
+    expect(found.lost.length).toBeGreaterThan(0);
+    expect(found.saved).toEqual(found.lost);
+    expect(found.beforeFork).toBe(0);
     await expectHealthy();
   });
 
