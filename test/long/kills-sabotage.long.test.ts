@@ -1,0 +1,114 @@
+/**
+ * npm run test:long -- --sabotage: the program with a fault planted, struck in the cells that are to notice it. What
+ * nobody notices is a failure of the harness.
+ */
+import { afterAll, describe, expect, it } from 'vitest';
+import { cellOf } from '../support/kills/cell.js';
+import { series } from '../support/kills/matrix.js';
+import { type Mutation, buildProduct } from '../support/kills/product.js';
+
+interface Sabotage {
+  readonly what: string;
+  readonly edits: readonly Mutation[];
+  /** Played in this order until one is noticed. */
+  readonly cells: readonly string[];
+}
+
+const seeds = (cell: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${cell}:${String(index + 1)}`);
+
+const SABOTAGES: readonly Sabotage[] = [
+  {
+    what: 'a copy commits without waiting for its flush (target killed right after it)',
+    edits: [
+      {
+        file: 'src/replication/subscriptions.ts',
+        find: 'request.confirms === true || request.copyData',
+        replace: 'request.confirms === true',
+      },
+      // What would find the lost copy and begin again.
+      {
+        file: 'src/operations/facts.ts',
+        find: 'return waiting.length > ',
+        replace: 'return waiting.length > 1000 + ',
+      },
+    ],
+    cells: seeds('recopy:in-4@1s:target:back', 10),
+  },
+  {
+    what: 'the new leader forgets its old subscription (repctl killed after the promotion)',
+    edits: [
+      {
+        file: 'src/replication/subscriptions.ts',
+        find: `export const tombstoneSql = (name: string): readonly string[] => [
+  disableSubscriptionSql(name),
+  \`alter subscription \${ident(name)} set (slot_name = none)\`,
+];`,
+        replace: `export const tombstoneSql = (name: string): readonly string[] => [
+  disableSubscriptionSql(name),
+  \`alter subscription \${ident(name)} set (slot_name = none)\`,
+  \`drop subscription \${ident(name)}\`,
+];`,
+      },
+    ],
+    cells: seeds('failover:after-4:repctl:back', 3),
+  },
+  {
+    what: 'the leader is not fenced before the switchover',
+    edits: [
+      {
+        file: 'src/operations/runners/fence.ts',
+        find: '    ...fences.map(enableFenceSql),\n',
+        replace: '',
+      },
+    ],
+    cells: seeds('switchover:after-3:repctl:on', 3),
+  },
+  {
+    what: 'mapping stops one transaction early',
+    edits: [
+      {
+        file: 'src/replication/mapping.ts',
+        find: 'if (lsnToNumber(current.lsn) <= limit) {',
+        replace: 'if (lsnToNumber(current.lsn) < limit) {',
+      },
+    ],
+    cells: [...seeds('failover:after-4:repctl:back', 2), ...seeds('failover:whole:nobody:back', 2)],
+  },
+  {
+    what: 'a killed switchover that was not promoted leaves its fence up, and status keeps quiet',
+    edits: [
+      {
+        file: 'src/cluster/findings/leader.ts',
+        find: "closed = leader.tables.filter((table) => table.fence === 'enabled')",
+        replace: "closed = leader.tables.filter((table) => table.fence === 'missing')",
+      },
+    ],
+    cells: seeds('switchover:after-1:repctl:on', 2),
+  },
+];
+
+describe('planted faults, struck', () => {
+  const table: string[] = [];
+  afterAll(() => {
+    process.stdout.write(`${['| fault | caught by | cell |', '| --- | --- | --- |', ...table].join('\n')}\n`);
+  });
+
+  it.each(SABOTAGES)('$what', async ({ what, edits, cells: names }) => {
+    const product = await buildProduct(edits);
+    const cells = series(product, () => undefined);
+    try {
+      let caught: readonly string[] = [];
+      for (const name of names) {
+        caught = (await cells.run(cellOf(name))).violations;
+        if (caught.length === 0) continue;
+        table.push(`| ${what} | ${caught[0]?.slice(0, 120) ?? ''} | ${name} |`);
+        break;
+      }
+      expect(caught, 'nobody noticed').not.toEqual([]);
+    } finally {
+      await cells.end();
+      await product.remove();
+    }
+  });
+});
