@@ -244,6 +244,9 @@ async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Prom
       typed = hand.next(last, todo(rig, calm));
       if (typed === undefined) return `no way on from ${calm.state}: ${wordsOf(calm)}`;
     }
+    const because = left.find((it) => it.fix?.includes(typed.argv.join(' ')));
+    if (because !== undefined && last.code === 0)
+      hand.transcript.push(`(${because.node ?? ''} ${because.code}: ${because.message})`);
     last = await hand.type(typed.argv);
   }
 }
