@@ -77,8 +77,8 @@ export const FAULTS: readonly Sabotage[] = [
     edits: [
       {
         file: 'src/operations/runners/leadership.ts',
-        find: 'if (first === undefined) return sql;',
-        replace: 'if (first === undefined) return [];',
+        find: 'if (exhausted.length === 0) return sql;',
+        replace: 'if (exhausted.length === 0) return [];',
       },
     ],
   },
@@ -116,8 +116,8 @@ export const FAULTS: readonly Sabotage[] = [
     edits: [
       {
         file: 'src/operations/mappable.ts',
-        find: 'if (compareLsn(subscription.appliedLsn, base.baseLsn) < 0)',
-        replace: 'if (subscription.name === "")',
+        find: 'if (!led && compareLsn(applied, base.baseLsn) < 0)',
+        replace: 'if (node.name === "")',
       },
     ],
   },

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { FAULTS } from '../../support/histories/faults.js';
 import { generate } from '../../support/histories/generate.js';
 import { commandsIn } from '../../support/histories/mend.js';
 
@@ -26,5 +29,14 @@ describe('a seed', () => {
   it('gives the same history every time', () => {
     const options = { commands: new Set(['failover', 'switchover', 'rejoin']) };
     for (let seed = 0; seed < 50; seed += 1) expect(generate(seed, options)).toEqual(generate(seed, options));
+  });
+});
+
+describe('planted faults', () => {
+  it.each(FAULTS)('$name finds its place in the program, once', ({ edits }) => {
+    for (const { file, find } of edits) {
+      const text = readFileSync(path.resolve(import.meta.dirname, '../../..', file), 'utf8');
+      expect(text.split(find).length - 1, `${file}: ${find}`).toBe(1);
+    }
   });
 });
