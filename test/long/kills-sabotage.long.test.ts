@@ -36,24 +36,6 @@ const SABOTAGES: readonly Sabotage[] = [
     cells: seeds('recopy:in-4@1s:target:back', 10),
   },
   {
-    what: 'the new leader forgets its old subscription (repctl killed after the promotion)',
-    edits: [
-      {
-        file: 'src/replication/subscriptions.ts',
-        find: `export const tombstoneSql = (name: string): readonly string[] => [
-  disableSubscriptionSql(name),
-  \`alter subscription \${ident(name)} set (slot_name = none)\`,
-];`,
-        replace: `export const tombstoneSql = (name: string): readonly string[] => [
-  disableSubscriptionSql(name),
-  \`alter subscription \${ident(name)} set (slot_name = none)\`,
-  \`drop subscription \${ident(name)}\`,
-];`,
-      },
-    ],
-    cells: seeds('failover:after-4:repctl:back', 3),
-  },
-  {
     what: 'the leader is not fenced before the switchover',
     edits: [
       {
@@ -74,17 +56,6 @@ const SABOTAGES: readonly Sabotage[] = [
       },
     ],
     cells: [...seeds('failover:after-4:repctl:back', 2), ...seeds('failover:whole:nobody:back', 2)],
-  },
-  {
-    what: 'a killed switchover that was not promoted leaves its fence up, and status keeps quiet',
-    edits: [
-      {
-        file: 'src/cluster/findings/leader.ts',
-        find: "closed = leader.tables.filter((table) => table.fence === 'enabled')",
-        replace: "closed = leader.tables.filter((table) => table.fence === 'missing')",
-      },
-    ],
-    cells: seeds('switchover:after-1:repctl:on', 2),
   },
 ];
 

@@ -124,6 +124,11 @@ async function hit(rig: Rig, cell: Cell, scene: Scene, state: Struck, child: Chi
       state.cut = () => rig.link(a, b, 'open');
     }
   }
+  // It says where it is just before it stops: a single SIGCONT could come too early.
+  const wake = setInterval(() => child.kill('SIGCONT'), 20);
+  child.once('exit', () => {
+    clearInterval(wake);
+  });
   child.kill('SIGCONT');
 }
 
@@ -304,6 +309,11 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
     );
     await hitting;
     hand.note(first);
+    const over = new Set(
+      reports.flatMap((it) => (it.type === 'done' || it.type === 'failed' ? [it.id] : [])),
+    );
+    const open = reports.flatMap((it) => (it.type === 'start' && !over.has(it.id) ? [it.id] : []));
+    if (open.length > 0) hand.transcript.push(`(not over: ${open.join(', ')})`);
     if (first.argv[0] === 'rejoin' && first.code === 0) hand.rejoined.add(scene.target);
     if (first.ms >= PATIENCE_MS - 500) violations.push(`it did not end within ${String(PATIENCE_MS)} ms`);
     if (first.code === 1)
@@ -313,12 +323,15 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
     if (cell.manner === 'on' && (state.down.size > 0 || state.cut !== undefined)) {
       // As far as its own words lead on with the victim gone.
       for (let round = 0; round < 4; round += 1) {
-        const seen = last.code === 0 ? await rig.status() : { findings: [] };
+        const seen = last.code === 0 ? await rig.status() : { findings: [] as Status['findings'] };
         const typed = hand.next(
           last,
           seen.findings.filter((it) => commandsIn(it.fix ?? '', rig.names, known).length > 0),
         );
         if (typed === undefined) break;
+        const because = seen.findings.find((it) => it.fix?.includes(typed.argv.join(' ')));
+        if (because !== undefined)
+          hand.transcript.push(`(${because.node ?? ''} ${because.code}: ${because.message})`);
         last = await hand.type(typed.argv);
       }
     }
