@@ -6,6 +6,7 @@ import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { flushNow } from '../../replication/positions.js';
 import { disableSubscriptionSql } from '../../replication/subscriptions.js';
 import type { Follower, Quiesce } from '../actions.js';
+import { blockerText, endBlocker, workerBlockers } from './blockers.js';
 import { type RunnerContext, waitFor } from './context.js';
 
 interface Worker {
@@ -174,26 +175,19 @@ async function refuseLoss(context: RunnerContext, { node, subscription }: Quiesc
   // Not idle until the end: a transaction is open at least, even where the two positions are still the same.
   const own = await positionOf(context, { node, subscription });
   const session = await context.fleet.session(node);
-  const blockers = await session.query<{ pid: number; since: string; application: string }>(
-    `select b.pid, coalesce(a.application_name, '') as application, coalesce(a.state, '') || ' since ' || to_char(a.xact_start, 'HH24:MI:SS') as since
-       from pg_stat_subscription w cross join lateral unnest(pg_blocking_pids(w.pid)) b(pid)
-       left join pg_stat_activity a on a.pid = b.pid where w.subname = $1 and w.relid is null`,
-    [subscription],
-  );
+  const blockers = await workerBlockers(session);
   const first = blockers[0];
   throw new RepctlError(
     'data-loss',
     `${node} has not applied in ${(context.fleet.config.drainTimeoutMs / 1000).toFixed(1)} s what it received after ${own?.applied ?? 'a position that cannot be read'}, and no other node has all of it: that would be lost.${
-      first === undefined
-        ? ''
-        : ` Session ${String(first.pid)} (${first.application}, ${first.since}) holds a lock that it waits for.`
+      first === undefined ? '' : ` ${blockerText(first)} holds a lock that it waits for.`
     }`,
     {
       exit: EXIT.refused,
       hint: [
         ...(first === undefined
           ? ['Run it again later, or raise drainTimeout in the configuration.']
-          : [`On ${node}: select pg_terminate_backend(${String(first.pid)})  and the same command again.`]),
+          : [`${endBlocker(node, first)}  and the same command again.`]),
         'To lose them: --accept-data-loss',
       ].join('\n'),
       details: { node, appliedLsn: own?.applied ?? null, receivedLsn: own?.received ?? null, blockers },

@@ -12,10 +12,11 @@ import { drain, handOver } from './switchover.js';
 import { rejoin } from './rejoin.js';
 import { replayStranded } from './replay.js';
 import { found, prepare, publish } from './setup.js';
-import { awaitCopy, resume, standby, subscribe, verify } from './stream.js';
+import { awaitCopy, resume, standby, subscribe } from './stream.js';
 import { syncCommit, syncRecorded, syncSetting } from './sync.js';
 import { saveStranded } from './stranded.js';
 import { dropSlots, unpublish, unsubscribe } from './teardown.js';
+import { verify } from './verify.js';
 
 export type { RunnerContext } from './context.js';
 

@@ -19,6 +19,7 @@ import { type RunnerContext, look, subscriptionRequest } from './context.js';
 import { stopWorker } from './drain.js';
 import { fenceFormer } from './former.js';
 import { sequenceExhausted } from './handover.js';
+import { swap } from './swap.js';
 import { dropOwnSlots, follow } from './switchover.js';
 import { arm, syncRecordSql } from './sync.js';
 
@@ -136,31 +137,10 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   if (from?.leader === action.node) await dropOwnSlots(session);
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false, leader.syncRecord);
-  try {
-    await session.transaction(async () => {
-      for (const sql of swapSubscriptionSql(old, request)) await session.simple(sql);
-    });
-  } catch (error) {
-    throw swapFailure(error, action, context.fleet.config.statementTimeoutMs);
-  }
+  await swap(context, action, swapSubscriptionSql(old, request));
   // Not in the transaction: dropping a subscription clears its origin's position at once, even if it rolls back.
   await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };
-}
-
-/** CREATE SUBSCRIPTION connects from the node to the leader; a way that swallows everything shows as a timeout. */
-function swapFailure(error: unknown, { node, leader }: Attach, timeoutMs: number): unknown {
-  if (!(error instanceof RepctlError) || error.code !== 'statement-timeout') return error;
-  return new RepctlError(
-    'swap-timeout',
-    `${node} got no answer from ${leader} within ${(timeoutMs / 1000).toFixed(0)} s, or a lock on a published table held it up.`,
-    {
-      exit: EXIT.incomplete,
-      hint: 'repctl doctor tries the way from each node to each other one, and names long transactions.',
-      details: { node, leader },
-      cause: error,
-    },
-  );
 }
 
 /** The node with its apply worker of that epoch stopped where it is: what it has not applied comes from the leader. */

@@ -1,4 +1,4 @@
-/** Runners around subscriptions: the initial copy, the proof that rows arrive, standby slots, draining. */
+/** Runners around subscriptions: the initial copy, standby slots, going on. */
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { slotName } from '../../cluster/names.js';
@@ -10,10 +10,9 @@ import {
   enableSubscriptionSql,
   synchronousCommitSql,
 } from '../../replication/subscriptions.js';
-import type { AwaitCopy, Resume, Standby, Subscribe, Verify } from '../actions.js';
+import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
 import { hasLostCopy, hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
-import { foundLoss } from './stranded.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
@@ -136,52 +135,6 @@ async function rowsCopied(context: RunnerContext, name: string): Promise<number>
   );
   return Number(row?.rows ?? 0);
 }
-
-export async function verify(context: RunnerContext, action: Verify, run: RunContext): Promise<StepResult> {
-  const leader = await context.fleet.session(action.leader);
-  const steps = run.finished.map(({ id, node, ms, result = null }) => ({
-    id,
-    node,
-    ms: Math.round(ms),
-    result,
-  }));
-  const [row] = await leader.query<{ id: string }>(
-    `insert into repctl.event (epoch, kind, node, operator, reason, details) values ($1, $2, $3, $4, $5, $6) returning id`,
-    [
-      action.epoch,
-      action.operation,
-      action.subject,
-      context.operator,
-      context.reason,
-      JSON.stringify({ steps, ...(await foundLoss(leader, action, run)) }),
-    ],
-  );
-  const id = row?.id ?? '';
-  const timeoutMs = context.fleet.config.statementTimeoutMs;
-  const delays = await Promise.all(
-    action.nodes.map(async (name) => {
-      const start = performance.now();
-      const session = await context.fleet.session(name);
-      const seen = await waitFor(
-        async () =>
-          (await session.query('select 1 from repctl.event where id = $1', [id])).length > 0
-            ? true
-            : undefined,
-        { timeoutMs, pauseMs: 2 },
-      );
-      if (seen === undefined) throw notStreaming(name, action.leader, timeoutMs);
-      return [name, Math.round(performance.now() - start)] as const;
-    }),
-  );
-  return { visibleAfterMs: Object.fromEntries(delays) };
-}
-
-const notStreaming = (node: string, leader: string, ms: number): RepctlError =>
-  new RepctlError(
-    'not-streaming',
-    `A row written to ${leader} has not become visible on ${node} within ${(ms / 1000).toFixed(0)} s.`,
-    { exit: EXIT.incomplete, hint: `repctl subscription show ${node}`, details: { node, leader } },
-  );
 
 /**
  * Makes (or, when they are of an earlier epoch, moves to now) the standby slots of a node and notes from where

@@ -16,6 +16,7 @@ import {
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, Drain, Promote } from '../actions.js';
+import { type Blocker, blockerText, endBlocker, workerBlockers } from './blockers.js';
 import {
   type RunnerContext,
   type SwitchoverContext,
@@ -24,6 +25,7 @@ import {
   waitFor,
 } from './context.js';
 import { type Fenced, type Promoted, lockTarget, readyTarget, sequenceExhausted } from './handover.js';
+import { swap } from './swap.js';
 import { armTarget, syncRecordSql } from './sync.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -40,7 +42,7 @@ export async function drain(context: SwitchoverContext, action: Drain, run: RunC
         timeoutMs: action.timeoutMs,
         pauseMs: 1,
       });
-      if (seen === undefined) throw notDrained(name, action);
+      if (seen === undefined) throw notDrained(name, action, await workerBlockers(session).catch(() => []));
       waiting.delete(name);
       if (waiting.size > 0) run.report({ message: `waits for ${[...waiting].join(', ')}` });
       return [name, Math.round(performance.now() - start)] as const;
@@ -49,16 +51,24 @@ export async function drain(context: SwitchoverContext, action: Drain, run: RunC
   return { visibleAfterMs: Object.fromEntries(delays) };
 }
 
-const notDrained = (node: string, action: Drain): RepctlError =>
-  new RepctlError(
+function notDrained(node: string, action: Drain, blockers: readonly Blocker[]): RepctlError {
+  const [first] = blockers;
+  const leaveOut = `leave it out: --without ${node}`;
+  return new RepctlError(
     'not-drained',
-    `${node} did not show the last row of ${action.leader} within ${(action.timeoutMs / 1000).toFixed(1)} s.`,
+    `${node} did not show the last row of ${action.leader} within ${(action.timeoutMs / 1000).toFixed(1)} s.${
+      first === undefined ? '' : ` ${blockerText(first)} holds a lock that its apply worker waits for.`
+    }`,
     {
       exit: EXIT.rolledBack,
-      hint: `repctl lag; raise --drain-timeout, or leave it out: --without ${node}`,
-      details: { node, leader: action.leader },
+      hint:
+        first === undefined
+          ? `repctl lag; raise --drain-timeout, or ${leaveOut}`
+          : `${endBlocker(node, first)}; or ${leaveOut}`,
+      details: { node, leader: action.leader, blockers },
     },
   );
+}
 
 /** The barrier since which nobody has written to the node; throws when its fence was taken down since. */
 async function holdingBarrier(context: RunnerContext, name: string): Promise<string> {
@@ -175,9 +185,7 @@ export async function follow(
     ...{ node: action.node, leader: action.leader, epoch: action.epoch },
     ...{ versionNum: about?.version ?? 0, copyData: false, confirms: waits },
   });
-  await session.transaction(async () => {
-    await session.simple(swapSubscriptionSql(old, request).join('; '));
-  });
+  await swap(context, action, swapSubscriptionSql(old, request));
   for (const name of old) await session.simple(`drop subscription if exists ${ident(name)}`);
   return { rowsCopied: 0, behind: 0, foreign: 0 };
 }

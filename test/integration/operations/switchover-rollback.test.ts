@@ -10,24 +10,11 @@ import { planSwitchover } from '../../../src/operations/switchover.js';
 import type { SwitchoverRequest } from '../../../src/operations/switchover-request.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { pauseNode, resumeNode, startNode, stopNode } from '../../../src/sandbox/sandbox.js';
+import { catalogsOf } from '../../support/catalog.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { startWriter } from '../../support/writer.js';
-
-/** Everything of the catalog and of schema repctl that a switchover touches, as one document. */
-const CATALOG_SQL = `
-select json_build_object(
-  'subscriptions', (select json_agg(json_build_array(oid, subname, subenabled, subslotname, subpublications) order by oid)
-     from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())),
-  'origins', (select json_agg(roname order by roname) from pg_replication_origin),
-  'slots', (select json_agg(slot_name order by slot_name) from pg_replication_slots),
-  'triggers', (select json_agg(json_build_array(oid, tgrelid::regclass, tgname, tgenabled) order by oid) from pg_trigger where not tgisinternal),
-  'published', (select json_agg(json_build_array(oid, prpubid, prrelid) order by oid) from pg_publication_rel),
-  'sequences', (select json_agg(json_build_array(schemaname, sequencename, last_value) order by sequencename) from pg_sequences),
-  'epoch', (select json_agg(e order by epoch) from repctl.epoch e),
-  'event', (select json_agg(e order by id) from repctl.event e),
-  'standby', (select json_agg(s order by sibling) from repctl.standby s)) as state`;
 
 describe('a switchover that cannot be', () => {
   let servers: Servers;
@@ -58,16 +45,7 @@ describe('a switchover that cannot be', () => {
     await expect.poll(catalogs, { timeout: 10_000 }).toEqual(before);
     return error!;
   };
-  const catalogs = async (): Promise<Record<string, unknown>> =>
-    Object.fromEntries(
-      await Promise.all(
-        servers.config.nodes.map(async ({ name }) => {
-          const session = await fleet.session(name);
-          const [row] = await session.query<{ state: unknown }>(CATALOG_SQL);
-          return [name, row?.state] as const;
-        }),
-      ),
-    );
+  const catalogs = () => catalogsOf(fleet);
   const on = async (name: string, sql: string) => (await fleet.session(name)).simple(sql);
 
   it('an idle client holds a lock: readers go on, writers never queue long, and it is named', async () => {
@@ -113,7 +91,10 @@ describe('a switchover that cannot be', () => {
     await stuck.simple('begin; lock table repctl.event in exclusive mode');
     const error = switchover({ target: 'n2', drainTimeoutMs: 800 }).catch((thrown: unknown) => thrown);
     const before = await catalogs();
-    expect(await error).toMatchObject({ code: 'not-drained', exit: 8, details: { rolledBack: true } });
+    const [who] = await stuck.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const thrown = (await error) as RepctlError;
+    expect(thrown).toMatchObject({ code: 'not-drained', exit: 8, details: { rolledBack: true } });
+    expect(thrown.hint).toContain(`On n3: select pg_terminate_backend(${String(who?.pid)})`);
     await stuck.simple('rollback');
     await expect.poll(catalogs, { timeout: 10_000 }).toEqual(before);
     await on('n1', `insert into products (sku, name, price) values ('after-rollback', 'x', 1)`);
