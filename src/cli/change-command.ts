@@ -49,7 +49,7 @@ export interface Change {
   /** `Promote n2 now?`, or what makes the question of the plan. */
   readonly question: string | ((plan: Plan) => string);
   /** What to type next, printed after success. */
-  readonly next?: string;
+  readonly next?: string | (() => string);
 }
 
 export interface CarryOut<Action extends { readonly kind: string }> {

@@ -36,6 +36,10 @@ export const failoverRequest = <Target extends string | undefined>({
   lastSeen: lastSeen(stateDir(), cluster),
 });
 
+/** What to type next; `awaited`: the former leader, while it has not found back. */
+export const nextAfterFailover = (awaited: string | undefined): string =>
+  awaited === undefined ? 'repctl status' : `when ${awaited} is back: repctl rejoin ${awaited}`;
+
 /** The question names what is known to be lost: whoever says yes has accepted it. */
 export function failoverQuestion({ data }: Plan): string {
   const { leader = '', knownTransactions = 0 } = (data?.['risk'] ?? {}) as Partial<Risk>;

@@ -65,7 +65,11 @@ function usageError(error: Errors.CLIError): RepctlError {
     return usage(`One argument too many: ${args.map(String).join(' ')}`);
   if (args && /^Missing \d+ required arg/u.test(error.message)) {
     const names = args.map((arg) => String((arg as { name?: unknown }).name).toUpperCase());
-    return usage(`Missing: ${names.join(', ')}.`);
+    // What is done to a node is never done to one that somebody else chose.
+    const which = names.includes('NODE')
+      ? 'Name the node, there is no default: repctl status lists them.'
+      : undefined;
+    return usage(`Missing: ${names.join(', ')}.`, which);
   }
   // What is left of oclif's own words, without colour and its reference to --help.
   const text = error.message

@@ -29,7 +29,10 @@ export function reportFailure(error: unknown, options: { json: boolean; noColor:
   // stdout that cannot be written (a full disk behind `> file`) may be the very failure: then the words say so.
   if (options.json && process.stdout.writable && !LOST_OUTPUT.has(systemCode(error)))
     process.stdout.write(`${JSON.stringify(failureJson(failure), null, 2)}\n`);
-  else process.stderr.write(`${failureText(failure, styleFor(process.stderr, options.noColor))}\n`);
+  else
+    process.stderr.write(
+      `${failureText(failure, styleFor(process.stderr, options.noColor), process.stderr.isTTY)}\n`,
+    );
   if (process.env['REPCTL_DEBUG'] === '1' && error instanceof Error)
     process.stderr.write(`${redact(stackOf(error))}\n`);
   process.exitCode = failure.exit;

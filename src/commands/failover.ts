@@ -1,7 +1,12 @@
 import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
-import { failoverFlags, failoverQuestion, failoverRequest } from '../cli/failover-flags.js';
-import { planFailover } from '../operations/failover.js';
+import {
+  failoverFlags,
+  failoverQuestion,
+  failoverRequest,
+  nextAfterFailover,
+} from '../cli/failover-flags.js';
+import { awaitedBack, planFailover } from '../operations/failover.js';
 
 export default class Failover extends ChangeCommand<typeof Failover> {
   static override summary =
@@ -26,11 +31,15 @@ transaction. Interrupted at any point, the same command finishes the work.`;
       flags: this.flags,
       shown: this.shown,
     });
+    let awaited: string | undefined;
     return this.change({
       fleet: this.fleet(config),
-      planner: (snapshot) => planFailover(snapshot, config, request),
+      planner: (snapshot) => {
+        awaited = awaitedBack(snapshot, config);
+        return planFailover(snapshot, config, request);
+      },
       question: failoverQuestion,
-      next: 'repctl status',
+      next: () => nextAfterFailover(awaited),
     });
   }
 }

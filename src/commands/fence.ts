@@ -1,6 +1,7 @@
 import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
 import { fenceFlags, fenceTimeoutMs } from '../cli/fence-flags.js';
+import { isStaleLeader } from '../cluster/report.js';
 import { planFence } from '../operations/fence.js';
 
 export default class Fence extends ChangeCommand<typeof Fence> {
@@ -24,11 +25,17 @@ the cluster without a writer until unfence.`;
       timeoutMs: fenceTimeoutMs(this.flags, config),
       terminateBlockers: this.flags['terminate-blockers'],
     };
+    let stale = false;
     return this.change({
       fleet: this.fleet(config),
-      planner: (snapshot) => planFence(snapshot, config, request),
+      planner: (snapshot) => {
+        stale = snapshot.nodes.some(
+          (one) => one.reachable && one.name === node && isStaleLeader(snapshot, one),
+        );
+        return planFence(snapshot, config, request);
+      },
       question: `Stop all writes to ${node}?`,
-      next: 'repctl status',
+      next: () => (stale ? `repctl rejoin ${node}` : 'repctl status'),
     });
   }
 }

@@ -1,7 +1,13 @@
 import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
-import { failoverFlags, failoverRequest } from '../cli/failover-flags.js';
+import {
+  failoverFlags,
+  failoverQuestion,
+  failoverRequest,
+  nextAfterFailover,
+} from '../cli/failover-flags.js';
 import { switchoverFlags, switchoverRequest } from '../cli/switchover-flags.js';
+import { awaitedBack } from '../operations/failover.js';
 import { planPromote } from '../operations/promote.js';
 
 export default class Promote extends ChangeCommand<typeof Promote> {
@@ -22,11 +28,15 @@ export default class Promote extends ChangeCommand<typeof Promote> {
       failover: failoverRequest({ cluster: config.cluster, target, flags: this.flags, shown: this.shown }),
       switchover: switchoverRequest(target, this.flags),
     };
+    let awaited: string | undefined;
     return this.change({
       fleet: this.fleet(config),
-      planner: (snapshot) => planPromote(snapshot, config, request),
-      question: `Promote ${target} now?`,
-      next: 'repctl status',
+      planner: (snapshot) => {
+        awaited = awaitedBack(snapshot, config);
+        return planPromote(snapshot, config, request);
+      },
+      question: (plan) => (plan.operation === 'failover' ? failoverQuestion(plan) : `Promote ${target} now?`),
+      next: () => nextAfterFailover(awaited),
     });
   }
 }

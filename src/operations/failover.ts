@@ -164,6 +164,15 @@ function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: Failov
   });
 }
 
+/** The former leader as long as it is gone or has not found back: who is to be rejoined after the failover. */
+export function awaitedBack(snapshot: Snapshot, config: ClusterConfig): string | undefined {
+  const { epoch, leader, reachable } = factsOf(snapshot, config);
+  if (epoch === undefined) return undefined;
+  const former = leader === undefined ? epoch.leader : epoch.previousLeader;
+  const node = reachable.find((one) => one.name === former);
+  return former === null || (node !== undefined && isAttached(node, epoch.epoch)) ? undefined : former;
+}
+
 /** Who is not there now and what to do about it later. */
 function absentNotes(facts: Facts, formerLeader: string): string[] {
   return facts.snapshot.nodes

@@ -37,7 +37,7 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
         : []),
       ...(isStaleLeader(snapshot, node)
         ? [
-            `${node.name} led epoch ${String(epochOf(node))} and has writes that nobody else has; next: repctl rejoin ${node.name}`,
+            `${node.name} led epoch ${String(epochOf(node))} and may have writes that nobody else has; next: repctl rejoin ${node.name}`,
           ]
         : []),
     ],
@@ -95,7 +95,9 @@ function absent(facts: Facts, name: string, node: ReachableNode | undefined): Fi
       'node-unreachable',
       name,
       found?.reachable === false ? found.message : `${name} does not answer.`,
-      'repctl status',
+      found?.reachable === false && found.code !== 'node-unreachable'
+        ? 'repctl status'
+        : `Start ${name}, then run the same command again.`,
     );
   }
   if (node.tables.length > 0 && node.identity !== null) return undefined;

@@ -111,7 +111,9 @@ export function planRewire(
   }
   if (mayHoldStranded(facts, node) && !request.acceptDataLoss)
     return refused(OPERATION, [
-      request.recopy ? wouldDiscard(node) : rejoinNeeded(node, why ?? 'rows are to be compared'),
+      request.recopy
+        ? wouldDiscard(node)
+        : rejoinNeeded(node, why === undefined ? 'rows are to be compared' : undefined),
     ]);
   const unfit = request.unfit ?? [];
   if (unfit.length > 0) return refused(OPERATION, unfit);
@@ -221,7 +223,13 @@ export function obstacles(
       ),
     ];
   if (node === undefined)
-    return [error('node-unreachable', `${request.node} does not answer.`, 'repctl status')];
+    return [
+      error(
+        'node-unreachable',
+        `${request.node} does not answer.`,
+        `Start ${request.node}, then run the same command again.`,
+      ),
+    ];
   if (node.name === facts.leader.name)
     return [
       error('is-leader', `${node.name} is the leader: there is nobody to attach it to.`, 'repctl status'),
@@ -229,11 +237,11 @@ export function obstacles(
   return nodeObstacles(facts, node).filter((finding) => finding.code !== 'node-detached');
 }
 
-const rejoinNeeded = (node: ReachableNode, why: string): Finding => ({
+const rejoinNeeded = (node: ReachableNode, why: string | undefined): Finding => ({
   code: 'rejoin-needed',
   severity: 'error',
   node: node.name,
-  message: `${node.name} led the cluster and may hold acknowledged writes that nobody else has: ${why}.`,
+  message: `${node.name} led epoch ${String(epochOf(node))} and may hold acknowledged writes that nobody else has${why === undefined ? '' : `: ${why}`}.`,
   fix: `repctl rejoin ${node.name} saves them first; repctl rewire ${node.name} --accept-data-loss does not.`,
 });
 

@@ -97,6 +97,7 @@ export function obstacles(
       ),
     ];
   const unfinished = unfinishedChange(facts, leader, epoch);
+  const named = target === undefined ? '' : ` ${target}`;
   if (unfinished !== undefined) return [unfinished];
   const down = facts.snapshot.nodes.flatMap((node) =>
     node.reachable || without.includes(node.name)
@@ -105,7 +106,9 @@ export function obstacles(
           error(
             'node-unreachable',
             node.message,
-            node.name === target ? 'repctl status' : `repctl switchover --without ${node.name}`,
+            node.name === target
+              ? `Start ${node.name}, or name another node.`
+              : `repctl switchover${named} --without ${node.name}`,
             node.name,
           ),
         ],
@@ -122,7 +125,7 @@ export function obstacles(
       error(
         'epoch-missing',
         `${node.name} has no readable row in repctl.epoch: it cannot learn who leads.`,
-        `repctl switchover --without ${node.name}, then repctl rewire ${node.name} --recopy`,
+        `repctl switchover${named} --without ${node.name}, then repctl rewire ${node.name} --recopy`,
         node.name,
       ),
     );
@@ -135,17 +138,31 @@ export function obstacles(
       ...finding,
       message: `${finding.node ?? facts.config.cluster}: ${finding.message}`,
     }));
+  /** Trouble of one replica need not keep the others waiting: what to type for that, where it would do. */
+  const orWithout = (finding: Finding, name = finding.node): Finding =>
+    name === undefined || name === leader.name || name === target || replicas.length < 2
+      ? finding
+      : {
+          ...finding,
+          fix: [finding.fix, `or leave it out: repctl switchover${named} --without ${name}`]
+            .filter((it) => it !== undefined)
+            .join(', '),
+        };
+  const troubled = new Set(general.map((finding) => finding.node));
   return [
-    ...general,
+    ...general.map((finding) => orWithout(finding)),
     ...fencedByHand(leader),
     ...members.flatMap((node) => preparedTransactions(node)),
     ...members.flatMap((node) => foreignSubscriptions(leader, node)),
     ...foreignTriggers(members),
-    ...replicas.flatMap((node) => behind(node, nodes.find((one) => one.name === node.name)?.state)),
-    ...replicas.flatMap((node) => feed(leader, node)),
-    ...(target === undefined ? replicas : replicas.filter((node) => node.name === target)).flatMap((node) =>
-      standbySlots(node, epoch, taking),
+    ...replicas.flatMap((node) =>
+      behind(node, nodes.find((one) => one.name === node.name)?.state).map((finding) => orWithout(finding)),
     ),
+    ...replicas.flatMap((node) => feed(leader, node).map((finding) => orWithout(finding, node.name))),
+    // Of a node that does not even follow, its slots say nothing new.
+    ...(target === undefined ? replicas : replicas.filter((node) => node.name === target))
+      .filter((node) => !troubled.has(node.name))
+      .flatMap((node) => standbySlots(node, epoch, taking)),
   ];
 }
 
@@ -247,13 +264,12 @@ function foreignTriggers(members: readonly ReachableNode[]): Finding[] {
 }
 
 function behind(node: ReachableNode, state: string | undefined): Finding[] {
-  const without = `repctl switchover --without ${node.name}`;
   if (state === 'copying')
     return [
       error(
         'still-copying',
         `${node.name} has not finished its initial copy.`,
-        `Wait for it (repctl status), or: ${without}`,
+        'Wait for it (repctl status)',
         node.name,
       ),
     ];
@@ -262,7 +278,7 @@ function behind(node: ReachableNode, state: string | undefined): Finding[] {
       error(
         'replica-behind',
         `${node.name} is catching up: writes would stand still until it has.`,
-        `Wait for it (repctl lag --watch), or: ${without}`,
+        'Wait for it (repctl lag --watch)',
         node.name,
       ),
     ];

@@ -21,8 +21,8 @@ export function renderStatus(analysis: Analysis, style: Style): string {
         { head: 'Upstream' },
         { head: 'Applied' },
         { head: 'Behind' },
-        { head: 'Last msg' },
-        { head: 'Version' },
+        { head: 'Last msg', optional: true },
+        { head: 'Version', optional: true },
       ],
       analysis.nodes.map((node) => [
         node.role === 'leader' ? style.c.bold(`${node.name} ★`) : node.name,

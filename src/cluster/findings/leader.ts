@@ -191,7 +191,9 @@ function staleness(view: View, node: ReachableNode): readonly Finding[] {
         severity: closed ? 'error' : 'critical',
         node: node.name,
         message: `led epoch ${String(reached)} and does not know that ${view.leaderName ?? 'another node'} leads epoch ${String(view.epoch)}${closed ? '' : '; it still takes writes'}`,
-        fix: closed ? `repctl rejoin ${node.name}` : `repctl fence ${node.name}`,
+        fix: closed
+          ? `repctl rejoin ${node.name}`
+          : `repctl fence ${node.name} stops its writes at once, then repctl rejoin ${node.name}`,
       },
     ];
   }

@@ -51,7 +51,7 @@ function slotFindings(view: View, node: ReachableNode): readonly Finding[] {
         fix:
           reader.state === 'unreachable'
             ? `Bring ${reader.name} back, or repctl node remove ${reader.name}`
-            : `repctl rewire ${reader.name}`,
+            : `repctl ${reader.state === 'stale' ? 'rejoin' : 'rewire'} ${reader.name}`,
       });
     } else if (!reader) {
       findings.push({
