@@ -72,7 +72,17 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
   const report = view.reports.find((it) => it.name === node.name);
   if (report?.state !== 'streaming' && report?.state !== 'catching-up') return [];
   const siblings = view.snapshot.nodes.filter((it) => it.name !== node.name).map((it) => it.name);
-  const missing = siblings.filter((it) => !slotFor(node, it));
+  // A node that led once gets the slot of a sibling when that is attached, not before: see standbySiblings().
+  const led = view.leader?.epochs.some((row) => row.leader === node.name) ?? false;
+  const due = siblings.filter((name) => {
+    const state = view.reports.find((it) => it.name === name)?.state;
+    return (
+      !led ||
+      name === view.leaderName ||
+      !(state === 'unreachable' || state === 'detached' || state === 'stale')
+    );
+  });
+  const missing = due.filter((it) => !slotFor(node, it));
   const findings: Finding[] = [];
   if (missing.length > 0) {
     findings.push({
@@ -95,7 +105,7 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
   }
   const heavy = siblings.filter((it) => (slotFor(node, it)?.retainedBytes ?? 0) > view.limits.standbyBytes);
   const old = node.standbyBases.filter(
-    (base) => base.epoch < view.epoch && siblings.includes(base.sibling) && slotFor(node, base.sibling),
+    (base) => base.epoch < view.epoch && due.includes(base.sibling) && slotFor(node, base.sibling),
   );
   if (heavy.length > 0 || old.length > 0) {
     const held = Math.max(0, ...siblings.map((it) => slotFor(node, it)?.retainedBytes ?? 0));

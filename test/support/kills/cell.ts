@@ -153,7 +153,10 @@ class Hand {
     const end =
       outcome.signal ??
       `${String(outcome.code)}${outcome.error === undefined ? '' : ` ${outcome.error.code}: ${outcome.error.message} ▸ ${outcome.error.hint.join(' ▸ ')}`}`;
-    this.transcript.push(`repctl ${outcome.argv.join(' ')} (${String(outcome.ms)} ms) → ${end}`);
+    const steps = outcome.reports.flatMap((it) => (it.type === 'done' ? [it.id] : []));
+    this.transcript.push(
+      `repctl ${outcome.argv.join(' ')} (${String(outcome.ms)} ms; ${steps.join(' ')}) → ${end}`,
+    );
   }
 
   /** How often a command was typed since something else had changed. */

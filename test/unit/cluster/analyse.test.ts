@@ -612,6 +612,17 @@ describe('analyse', () => {
     }
   });
 
+  it('asks for no standby slot that is made only when its sibling is attached', () => {
+    const stale = (snapshot: Snapshot) =>
+      analyse(snapshot, { cluster: 'shop' }).findings.find(
+        ({ code, node }) => code === 'standby-slot-stale' && node === 'n2',
+      )?.message;
+    const now = failedOver('enabled');
+    expect(stale(now)).toContain('n1');
+    const led = patch(now, 'n3', (node) => ({ epochs: [...node.epochs, epochRow(0, 'n2')] }));
+    expect(stale(led) ?? '').not.toContain('n1');
+  });
+
   it('puts the gravest finding first, then goes by node', () => {
     const snapshot = patch(silence(healthy(), 'n1'), 'n2', { clockOffsetMs: 9000, subscriptions: [] });
     const { findings } = analyse(snapshot, config);
