@@ -30,6 +30,8 @@ export interface World {
   readonly violations: string[];
   /** How long the cluster may take to become healthy, milliseconds. */
   readonly patienceMs: number;
+  /** How often what happened; commands by their name, killed ones and those that ended well once more. */
+  readonly counts: Map<string, number>;
   /** Undoes what still holds, in any order. */
   readonly undo: Set<() => Promise<void>>;
   readonly crashes: { readonly node: string; readonly at: number }[];
@@ -39,9 +41,13 @@ export interface World {
   readonly discarded: Set<string>;
 }
 
+export const count = ({ counts }: World, kind: string): void =>
+  void counts.set(kind, (counts.get(kind) ?? 0) + 1);
+
 export async function act(world: World, event: Event): Promise<void> {
   const { stage, log } = world;
   const { sandbox } = stage;
+  if (event.do !== 'run') count(world, event.do === 'hold' ? `hold by ${event.how}` : event.do);
   switch (event.do) {
     case 'wait':
       return delay(event.ms);
@@ -164,6 +170,9 @@ export async function repctl(
   const ended = run.code === null ? (run.hung ? 'HUNG' : 'killed') : `exit ${String(run.code)}`;
   log(`$ ${shown}  → ${ended} in ${String(run.ms)} ms`);
   if (process.env['REPCTL_TEST_SHOW'] !== undefined) log(`${run.stderr}${run.stdout}`);
+  count(world, `repctl ${name}`);
+  if (run.code === 0 || (run.code === null && !run.hung))
+    count(world, `repctl ${name} ${run.code === 0 ? 'done' : 'killed'}`);
   if (run.code !== 0)
     for (const line of run.stderr
       .split('\n')

@@ -78,7 +78,7 @@ export function generate(seed: number, options: GenerateOptions): History {
   const synchronousCommit = new Map(nodes.map((node) => [node, random.chance(0.25) ? 'off' : 'on']));
   const rounds = Number(random.weighted({ '1': 45, '2': 40, '3': 15 }));
   const events: Event[] = [{ do: 'wait', ms: random.int(20, 120) }];
-  if (options.big ?? random.chance(0.03)) events.push(...bigTransaction(random));
+  if (options.big ?? random.chance(0.05)) events.push(...bigTransaction(random));
   for (let round = 0; round < rounds; round += 1) events.push(...roundOf(random, nodes.length, options));
   return {
     seed,
@@ -128,7 +128,7 @@ function command(random: Random, name: string, flags: readonly string[] = [], wh
 }
 
 /** Replicas that lag, stand still, restart or are cut off, before or while something is done to the leadership. */
-function trouble(random: Random): Event[] {
+function trouble(random: Random, able: (command: string) => boolean): Event[] {
   const kind = random.weighted({
     none: 30,
     lock: 14,
@@ -140,6 +140,7 @@ function trouble(random: Random): Event[] {
     freeze: 4,
     link: 10,
     medium: 6,
+    sync: able('sync') ? 6 : 0,
   });
   const who = replica(random);
   switch (kind) {
@@ -172,6 +173,8 @@ function trouble(random: Random): Event[] {
       ];
     case 'medium':
       return [{ do: 'stream', who }, { do: 'big', megabytes: 2 }, wait(random)];
+    case 'sync':
+      return [command(random, 'sync any 1'), wait(random)];
   }
 }
 
@@ -192,7 +195,7 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
       ? weights
       : (Object.fromEntries(rounds.map((round) => [round, weights[round]])) as typeof weights),
   );
-  const before = trouble(random);
+  const before = trouble(random, able);
   // What is known to be lost is refused otherwise; sometimes it shall be.
   const accepting = [
     ...(count === 3 ? ['--accept-minority'] : []),

@@ -8,7 +8,7 @@ import { nodeOf } from '../../../src/sandbox/sandbox.js';
 import { type World, act } from './act.js';
 import { type GenerateOptions, type History, generate } from './generate.js';
 import { judge } from './judge.js';
-import { newLedger } from './ledger.js';
+import { type Transaction, newLedger } from './ledger.js';
 import { mend } from './mend.js';
 import type { Program } from './program.js';
 import { randomOf } from './random.js';
@@ -25,8 +25,16 @@ export interface Outcome {
   readonly ms: number;
   readonly acknowledged: number;
   readonly lost: number;
+  /** Of those lost: announced by an epoch's fork point; found in a stranded file; thrown away on request; never flushed. */
+  readonly announced: number;
+  readonly stranded: number;
+  readonly discarded: number;
+  readonly unflushed: number;
   readonly epochs: number;
   readonly reads: number;
+  /** Transactions of 64 MB and more that were acknowledged. */
+  readonly big: number;
+  readonly events: Readonly<Record<string, number>>;
 }
 
 export interface PlayOptions {
@@ -93,6 +101,7 @@ export async function play(
     log: say,
     patienceMs,
     violations: [],
+    counts: new Map(),
     undo: new Set(),
     crashes: [],
     down: [],
@@ -104,20 +113,23 @@ export async function play(
     // Some writes on the healed cluster.
     if (healthy) await delay(50);
     await Promise.all([reader.stop(), ...writers.map((writer) => writer.stop())]);
-    const verdict = await judge(world, ledger, healthy);
+    const { violations, ...figures } = await judge(world, ledger, healthy);
     // A position that was answered before it was flushed is given out a second time after a crash.
     const forgetful = world.crashes.some(({ node }) => history.synchronousCommit.get(node) === 'off');
     const tokens = forgetful ? [] : reader.violations;
     const acknowledged = ledger.transactions.filter((one) => one.outcome === 'acknowledged').length;
     return {
       seed: history.seed,
-      violations: [...world.violations, ...watcher.violations, ...tokens, ...verdict.violations],
+      violations: [...world.violations, ...watcher.violations, ...tokens, ...violations],
       log,
       ms: Math.round(performance.now() - start),
       acknowledged,
-      lost: verdict.lost,
+      ...figures,
       epochs: watcher.epoch(),
       reads: reader.counts.reads,
+      big: ledger.transactions.filter((one) => one.outcome === 'acknowledged' && bytesOf(one) >= 64 * 2 ** 20)
+        .length,
+      events: Object.fromEntries([...world.counts].sort()),
     };
   } finally {
     await Promise.all([reader.stop(), ...writers.map((writer) => writer.stop())]);
@@ -126,6 +138,9 @@ export async function play(
     rmSync(home, { recursive: true, force: true });
   }
 }
+
+const bytesOf = ({ changes }: Transaction): number =>
+  changes.reduce((sum, change) => sum + (change.kind === 'bulk' ? change.count * change.size : 0), 0);
 
 /** Short timeouts: a node that is cut off costs each command one of them. */
 function configOf(stage: Stage, history: History): ClusterConfig {

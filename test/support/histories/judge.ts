@@ -22,7 +22,14 @@ export interface Verdict {
   readonly violations: readonly string[];
   /** Acknowledged and not there, announced or not. */
   readonly lost: number;
+  /** Of those: an epoch's fork point lies before it; a stranded file has it; --accept-data-loss; never flushed. */
+  readonly announced: number;
+  readonly stranded: number;
+  readonly discarded: number;
+  readonly unflushed: number;
 }
+
+const NONE = { lost: 0, announced: 0, stranded: 0, discarded: 0, unflushed: 0 };
 
 /** `healthy`: where it is not, nodes that are not attached differ and have other objects, which says nothing new. */
 export async function judge(world: World, ledger: Ledger, healthy: boolean): Promise<Verdict> {
@@ -32,22 +39,21 @@ export async function judge(world: World, ledger: Ledger, healthy: boolean): Pro
   try {
     for (const name of nodes) clients.set(name, await world.stage.superuserClient(name));
     const at = clients.get(leader);
-    if (at === undefined) return { violations: [`no leader is known: ${leader}`], lost: 0 };
+    if (at === undefined) return { violations: [`no leader is known: ${leader}`], ...NONE };
     const { rows: epochs } = await at.query<EpochRow>(
       'select epoch, leader, previous_leader, fork_point::text, operation from repctl.epoch order by epoch',
     );
     const present = await journalOf(at);
+    const losses = judgeLosses(world, ledger.transactions, present, epochs);
     const violations = [
       ...judgeJournal(present, ledger.transactions),
       ...judgeWriters(ledger.transactions),
-      ...judgeLosses(world, ledger.transactions, present, epochs),
       ...judgeSequences(world, ledger.transactions, present, epochs),
       ...(await judgeItems(at, ledger.transactions, present)),
       ...(healthy ? await judgeReplicas(clients, leader) : []),
       ...(healthy ? await judgeObjects(clients, leader, epochs.at(-1)?.epoch ?? 0) : []),
     ];
-    const lost = ledger.transactions.filter((one) => isLost(one, present)).length;
-    return { violations, lost };
+    return { violations: [...violations, ...losses.violations], ...losses.figures };
   } finally {
     for (const client of clients.values()) await client.end().catch(() => undefined);
   }
@@ -120,7 +126,7 @@ function judgeLosses(
   transactions: readonly Transaction[],
   present: ReadonlyMap<string, number>,
   epochs: readonly EpochRow[],
-): string[] {
+): { violations: string[]; figures: typeof NONE } {
   const lost = transactions.filter((one) => isLost(one, present));
   const silent: string[] = [];
   const announced: Transaction[] = [];
@@ -139,13 +145,22 @@ function judgeLosses(
     else announced.push(one);
   }
   const saved = strandedIn(world.home);
-  const unsaved = world.program.commands.has('rejoin')
-    ? announced.filter((one) => !world.discarded.has(one.node ?? '') && !saved(one)).map(keyOf)
-    : [];
-  return [
-    ...(silent.length > 0 ? [`lost without being announced: ${some(silent)}`] : []),
-    ...(unsaved.length > 0 ? [`announced as lost but in no stranded file: ${some(unsaved)}`] : []),
-  ];
+  const stranded = announced.filter(saved);
+  const discarded = announced.filter((one) => !saved(one) && world.discarded.has(one.node ?? ''));
+  const unsaved = announced.filter((one) => !stranded.includes(one) && !discarded.includes(one)).map(keyOf);
+  return {
+    violations: [
+      ...(silent.length > 0 ? [`lost without being announced: ${some(silent)}`] : []),
+      ...(unsaved.length > 0 ? [`announced as lost but in no stranded file: ${some(unsaved)}`] : []),
+    ],
+    figures: {
+      lost: lost.length,
+      announced: announced.length,
+      stranded: stranded.length,
+      discarded: discarded.length,
+      unflushed: lost.filter((one) => unflushed(world, one)).length,
+    },
+  };
 }
 
 /** Whether a stranded file below `home` has the transaction's row of the journal. */
