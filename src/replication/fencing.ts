@@ -12,9 +12,10 @@ import {
   fencedTablesSql,
 } from '../cluster/fence.js';
 import { EXIT, RepctlError } from '../errors.js';
-import { literal, qualified } from '../postgres/quote.js';
+import { qualified } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
 import { sqlStateOf } from '../postgres/sqlstate.js';
+import { type LockHolder, endHolders, holderDetails, holderText, lockHolders } from './lock-holders.js';
 
 export interface FenceUnderTraffic {
   /** The published tables, schema repctl's own included; their partitions are found here. */
@@ -32,18 +33,7 @@ export interface FenceUnderTraffic {
    */
   readonly within?: (session: Session) => Promise<void>;
   /** Told before each further attempt of who is in the way. */
-  readonly onWait?: (blockers: readonly Blocker[]) => void;
-}
-
-/** A session that holds a lock which the fence waits for. */
-export interface Blocker {
-  readonly pid: number;
-  readonly user: string | null;
-  readonly applicationName: string;
-  readonly state: string | null;
-  /** Since its transaction began. */
-  readonly seconds: number;
-  readonly table: string;
+  readonly onWait?: (blockers: readonly LockHolder[]) => void;
 }
 
 export interface FenceOutcome {
@@ -73,19 +63,23 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
     } catch (error) {
       if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
       const over = performance.now() > deadline;
-      const blockers = over || request.onWait !== undefined ? await blockersOf(session, request.tables) : [];
+      const blockers = over || request.onWait !== undefined ? await holdersOf(session, request.tables) : [];
       request.onWait?.(blockers);
       if (over && (lastChance || request.terminateBlockers !== true))
         throw blocked(session, request, blockers);
       if (over) {
         lastChance = true;
-        terminated += await terminate(session, blockers);
+        terminated += await endHolders(session, blockers);
       }
       // Longer than was waited for: whoever queued behind gets through before the next attempt.
       await new Promise((resolve) => setTimeout(resolve, 10 + Math.min(attempts * 10, 200)));
     }
   }
 }
+
+/** Who is in the way on the tables and their partitions. */
+const holdersOf = async (session: Session, tables: readonly TableName[]): Promise<readonly LockHolder[]> =>
+  tables.length === 0 ? [] : lockHolders(session, await session.query<FencedTable>(fencedTablesSql(tables)));
 
 const DEFAULT_LOCK_TIMEOUT_MS = 100;
 
@@ -113,56 +107,18 @@ async function attempt(session: Session, request: FenceUnderTraffic): Promise<nu
   });
 }
 
-/** Sessions with a lock on one of the tables (or their partitions) that SHARE ROW EXCLUSIVE waits for. */
-export async function blockersOf(
-  session: Session,
-  tables: readonly TableName[],
-): Promise<readonly Blocker[]> {
-  const found = tables.length === 0 ? [] : await session.query<FencedTable>(fencedTablesSql(tables));
-  if (found.length === 0) return [];
-  return session.query<Blocker>(
-    `select distinct on (l.pid) l.pid, a.usename as user, coalesce(a.application_name, '') as "applicationName", a.state,
-            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::float8 as seconds,
-            l.relation::regclass::text as table
-       from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-      where l.granted and l.pid is not null and l.pid <> pg_backend_pid() and l.locktype = 'relation'
-        and l.database = (select oid from pg_database where datname = current_database())
-        and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-        and l.relation in (${found.map((table) => `to_regclass(${literal(qualified(table))})`).join(', ')})
-      order by l.pid, a.xact_start`,
-  );
-}
-
-/** Ends their sessions, as far as this role may; returns how many. */
-async function terminate(session: Session, blockers: readonly Blocker[]): Promise<number> {
-  const ended = await Promise.all(
-    blockers.map(({ pid }) =>
-      session
-        .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
-        .then((rows) => rows[0]?.done === true)
-        .catch(() => false),
-    ),
-  );
-  return ended.filter(Boolean).length;
-}
-
-const blocked = (session: Session, request: FenceUnderTraffic, blockers: readonly Blocker[]): RepctlError =>
+const blocked = (session: Session, request: FenceUnderTraffic, holders: readonly LockHolder[]): RepctlError =>
   new RepctlError(
     'fence-blocked',
     `${session.node}: the fence could not be ${request.wanted === 'enabled' ? 'taken up' : 'taken down'} within ${(request.timeoutMs / 1000).toFixed(1)} s: ${
-      blockers.length === 0
+      holders.length === 0
         ? 'sessions that hold locks on published tables are in the way'
-        : blockers
-            .map(
-              ({ pid, user, applicationName, state, seconds, table }) =>
-                `pid ${String(pid)} (${[user ?? 'unknown', applicationName, state ?? ''].filter((part) => part !== '').join(', ')}) has held a lock on ${table} for ${seconds.toFixed(0)} s`,
-            )
-            .join('; ')
+        : holders.map(holderText).join('; ')
     }.`,
     {
       exit: EXIT.refused,
       hint: 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
-      details: { node: session.node, blockers },
+      details: { node: session.node, blockers: holders.map(holderDetails) },
     },
   );
 

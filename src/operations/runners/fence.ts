@@ -9,10 +9,17 @@ import { type FencedTable, enableFenceSql, fencedTablesSql } from '../../cluster
 import { BARRIER_KIND } from '../../cluster/names.js';
 import type { TableName } from '../../cluster/model.js';
 import { EXIT, RepctlError } from '../../errors.js';
-import { literal, qualified } from '../../postgres/quote.js';
+import { literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { runUpkeep } from '../../replication/upkeep.js';
+import {
+  type LockHolder,
+  endHolders,
+  holderDetails,
+  holderText,
+  lockHolders,
+} from '../../replication/lock-holders.js';
 import type { Fence } from '../actions.js';
 import { type SwitchoverContext, waitFor } from './context.js';
 import { type Fenced, beginAlone, lockSql, lockTarget, readyTarget } from './handover.js';
@@ -50,7 +57,7 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
     'select pg_current_wal_flush_lsn()::text',
   ].join('; ');
   const deadline = performance.now() + action.timeoutMs;
-  let last: readonly Holder[] = [];
+  let last: readonly LockHolder[] = [];
   let terminated = 0;
   for (let attempts = 1; ; attempts += 1) {
     await beginAlone(session, fences);
@@ -67,7 +74,7 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
     });
     if (last.length === 0 && performance.now() < deadline) continue;
     if (!action.terminateBlockers || terminated > 0 || last.length === 0) throw blocked(action, last);
-    terminated = await terminate(session, last);
+    terminated = await endHolders(session, last);
     if (terminated < last.length) throw blocked(action, last);
   }
 }
@@ -84,31 +91,6 @@ function fenced(barrier: string, results: readonly { rows: readonly (readonly un
   return { barrier, before: lsns[0] ?? '0/0', after: lsns[1] ?? '0/0' };
 }
 
-/** Who holds a lock that the fence waits for. */
-interface Holder {
-  readonly transaction: string;
-  readonly pid: number;
-  readonly user: string | null;
-  readonly applicationName: string | null;
-  /** When its transaction began; null where this role may not see it. */
-  readonly since: string | null;
-  readonly state: string | null;
-  readonly query: string | null;
-  readonly table: string;
-}
-
-/** One row a transaction; virtualtransaction tells one transaction of a session from its next one. */
-const holdersSql = (tables: readonly TableName[]): string =>
-  `select distinct on (l.virtualtransaction) l.virtualtransaction as transaction, l.pid, a.usename as user,
-          case when a.backend_type in ('client backend') then a.application_name else a.backend_type end as "applicationName",
-          to_json(a.xact_start at time zone 'UTC') #>> '{}' || 'Z' as since, a.state, left(a.query, 200) as query, l.relation::regclass::text as table
-     from pg_locks l left join pg_stat_activity a on a.pid = l.pid
-    where l.granted and l.pid is not null and l.pid <> pg_backend_pid() and l.locktype = 'relation'
-      and l.database = (select oid from pg_database where datname = current_database())
-      and l.mode in ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-      and l.relation in (${tables.map((table) => `to_regclass(${literal(qualified(table))})`).join(', ')})
-    order by l.virtualtransaction, l.relation`;
-
 /**
  * Waits until every transaction that holds a lock now is over; those that begin meanwhile do not count, so busy
  * writers never keep it waiting. Returns who is left when the time is over, else nobody.
@@ -117,13 +99,12 @@ async function gone(
   session: Session,
   tables: readonly TableName[],
   deadline: number,
-  onWait: (holders: readonly Holder[]) => void,
-): Promise<readonly Holder[]> {
-  const sql = holdersSql(tables);
-  let waited = await session.query<Holder>(sql);
+  onWait: (holders: readonly LockHolder[]) => void,
+): Promise<readonly LockHolder[]> {
+  let waited = await lockHolders(session, tables);
   await waitFor(
     async () => {
-      const now = await session.query<Holder>(sql);
+      const now = await lockHolders(session, tables);
       waited = now.filter((holder) => waited.some(({ transaction }) => transaction === holder.transaction));
       if (waited.length > 0) onWait(waited);
       return waited.length === 0 ? true : undefined;
@@ -133,29 +114,13 @@ async function gone(
   return waited;
 }
 
-async function terminate(session: Session, holders: readonly Holder[]): Promise<number> {
-  let ended = 0;
-  for (const { pid } of holders) {
-    const done = await session
-      .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
-      .catch((error: unknown) => {
-        // 42501: somebody else's session; the caller names it.
-        if (sqlStateOf(error) === '42501') return [];
-        throw error;
-      });
-    if (done[0]?.done === true) ended += 1;
-  }
-  return ended;
-}
-
-const nameOf = ({ pid, user, applicationName, since, state, table }: Holder): string =>
-  `pid ${String(pid)} (${[user ?? 'unknown', applicationName ?? '', state ?? ''].filter((part) => part !== '').join(', ')}) holds a lock on ${table}${since === null ? '' : ` since ${since}`}`;
-
-const blocked = (action: Fence, holders: readonly Holder[]): RepctlError =>
+const blocked = (action: Fence, holders: readonly LockHolder[]): RepctlError =>
   new RepctlError(
     'fence-blocked',
     `${action.node} could not be fenced within ${(action.timeoutMs / 1000).toFixed(1)} s: ${
-      holders.length === 0 ? 'its published tables were never free of locks' : holders.map(nameOf).join('; ')
+      holders.length === 0
+        ? 'its published tables were never free of locks'
+        : holders.map(holderText).join('; ')
     }.`,
     {
       exit: EXIT.rolledBack,
@@ -164,9 +129,7 @@ const blocked = (action: Fence, holders: readonly Holder[]): RepctlError =>
         : 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
       details: {
         node: action.node,
-        blockers: holders.map(({ pid, user, applicationName, since, state, query, table }) => ({
-          ...{ pid, user, applicationName, since, state, query, table },
-        })),
+        blockers: holders.map(holderDetails),
       },
     },
   );

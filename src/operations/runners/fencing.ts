@@ -6,7 +6,8 @@ import { EXIT, RepctlError } from '../../errors.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
-import { type Blocker, setFence, unfencedTables } from '../../replication/fencing.js';
+import { setFence, unfencedTables } from '../../replication/fencing.js';
+import { holderText } from '../../replication/lock-holders.js';
 import type { FenceNode, UnfenceNode } from '../actions.js';
 import { type RunnerContext, look } from './context.js';
 
@@ -24,7 +25,7 @@ export async function fenceNode(
     timeoutMs: action.timeoutMs,
     terminateBlockers: action.terminateBlockers,
     onWait: (blockers) => {
-      report({ message: `waits for ${blockers.map(blockerText).join(', ')}` });
+      report({ message: `waits: ${blockers.map(holderText).join('; ')}` });
     },
     ...(epoch === null ? {} : { within: (there) => tell(context, there, { kind: 'fence', epoch, node }) }),
   });
@@ -67,9 +68,6 @@ export async function unfenceNode(context: RunnerContext, action: UnfenceNode): 
     });
   return { ...outcome };
 }
-
-const blockerText = ({ pid, applicationName, seconds }: Blocker): string =>
-  `pid ${String(pid)}${applicationName === '' ? '' : ` (${applicationName})`}, ${seconds.toFixed(0)} s`;
 
 interface Told {
   readonly kind: 'fence' | 'unfence';
