@@ -18,13 +18,13 @@ describe('random histories', () => {
     await stage.down();
   });
 
-  it.each([1, 2, 5, 8])('seed %i', async (seed) => {
-    const { violations, log } = await playSeed(seed, { stage, program });
+  it.each([1, 14, 27, 34])('seed %i', async (seed) => {
+    const { violations, log } = await playSeed(seed, { stage, program, patienceMs: 90_000 });
     expect(violations, `npm run test:long -- --seed ${String(seed)}\n${log.join('\n')}`).toEqual([]);
   });
 
   it.each(Object.entries(ODD))('%s', async (_, history) => {
-    const { violations, log } = await play(history, { stage, program });
+    const { violations, log } = await play(history, { stage, program, patienceMs: 90_000 });
     expect(violations, log.join('\n')).toEqual([]);
   });
 });

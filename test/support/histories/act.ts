@@ -181,7 +181,7 @@ export async function repctl(
       log(`    ${line}`);
   if (name !== 'failover' && name !== 'promote' && args.includes('--accept-data-loss'))
     world.discarded.add(args[1] ?? '');
-  if (run.hung) world.violations.push(`hung: ${shown} did not end within 45 s`);
+  if (run.hung) world.violations.push(`hung: ${shown} did not end in two minutes`);
   if (run.code === 1) world.violations.push(`bug: ${shown} ended with exit 1: ${run.stderr.slice(-600)}`);
   if (run.code === 2) throw new Error(`the harness typed nonsense: ${shown}: ${run.stderr}`);
   return run;

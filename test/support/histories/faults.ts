@@ -9,8 +9,8 @@ export interface Sabotage extends Fault {
   readonly signs: RegExp;
 }
 
-/** A transaction that comes twice, or not at all: rows differ, or an apply worker fails for ever on a key. */
-const WRONG_PLACE = /^(?:doubled|replicas differ|wrong rows|apply error|lost)/u;
+/** A transaction that comes twice, or not at all. That an apply worker fails or nothing heals is not enough: rows must be wrong. */
+const WRONG_PLACE = /^(?:doubled|replicas differ|wrong rows|lost)/u;
 
 export const FAULTS: readonly Sabotage[] = [
   {
@@ -86,7 +86,7 @@ export const FAULTS: readonly Sabotage[] = [
     name: 'fence-skipped',
     what: 'a switchover does not fence the leader',
     rounds: ['switchover'],
-    signs: /^(?:split|lost|refused|doubled)/u,
+    signs: /^(?:split|lost|replicas differ|doubled)/u,
     edits: [
       {
         file: 'src/operations/runners/fence.ts',

@@ -40,7 +40,7 @@ export interface Outcome {
 export interface PlayOptions {
   readonly stage: Stage;
   readonly program: Program;
-  /** How long the cluster may take to become healthy in the end, milliseconds; default 120 s. */
+  /** How long the cluster may take to become healthy in the end, milliseconds; default 240 s. */
   readonly patienceMs?: number;
 }
 
@@ -53,7 +53,7 @@ export const playSeed = (
 /** Plays a history on fresh databases. Throws only when the harness itself fails. */
 export async function play(
   history: History,
-  { stage, program, patienceMs = 120_000 }: PlayOptions,
+  { stage, program, patienceMs = 240_000 }: PlayOptions,
 ): Promise<Outcome> {
   const start = performance.now();
   const log: string[] = [];

@@ -37,7 +37,7 @@ export interface Program {
 }
 
 /** Longer than anything here may take: what is not over by then hangs. */
-const PATIENCE_MS = 45_000;
+const PATIENCE_MS = 120_000;
 
 export async function buildProgram(fault?: Fault): Promise<Program> {
   // Below the project, so that modules are found from there.

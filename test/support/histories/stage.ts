@@ -26,10 +26,10 @@ export interface Stage extends Servers {
   reset(nodes: readonly string[], synchronousCommit: ReadonlyMap<string, string>): Promise<void>;
 }
 
-/** Faults are noticed in a second or so, and no fsync: servers are killed here, the machine is not. */
+/** Faults are noticed in seconds, and no fsync: servers are killed here, the machine is not. */
 const SETTINGS = {
-  wal_sender_timeout: '1500ms',
-  wal_receiver_timeout: '1500ms',
+  wal_sender_timeout: '4s',
+  wal_receiver_timeout: '4s',
   wal_receiver_status_interval: '1s',
   wal_retrieve_retry_interval: '100ms',
   // The least there is: a transaction of 64 kB spills, or streams where the subscription says so.

@@ -17,19 +17,25 @@ export interface WriterOptions {
 export interface Writer {
   /** The next transaction is one of so many megabytes. */
   big(megabytes: number): void;
+  /** From now on a few transactions a second. */
+  slow(): void;
   stop(): Promise<void>;
 }
 
 /** Small transactions are answered in milliseconds; a lock of a switchover may hold them for a while. */
 const ANSWER_MS = 2000;
 const BIG_ANSWER_MS = 20_000;
+const SLOW_PAUSE_MS = 120;
 
 export function startWriter(options: WriterOptions): Writer {
-  const state = { stopping: false, megabytes: 0 };
+  const state = { stopping: false, megabytes: 0, pauseMs: options.pauseMs };
   const done = writing(options, state);
   return {
     big(megabytes) {
       state.megabytes = megabytes;
+    },
+    slow() {
+      state.pauseMs = Math.max(state.pauseMs, SLOW_PAUSE_MS);
     },
     async stop() {
       state.stopping = true;
@@ -48,8 +54,8 @@ interface Hand {
 }
 
 async function writing(
-  { urls, ledger, random, pauseMs }: WriterOptions,
-  state: { stopping: boolean; megabytes: number },
+  { urls, ledger, random }: WriterOptions,
+  state: { stopping: boolean; megabytes: number; pauseMs: number },
 ): Promise<void> {
   const nodes = [...urls.keys()];
   let at = random.int(0, nodes.length - 1);
@@ -95,7 +101,7 @@ async function writing(
       at = named >= 0 && named !== at ? named : (at + 1) % nodes.length;
       await delay(5);
     }
-    await delay(random.next() * pauseMs);
+    await delay(random.next() * state.pauseMs);
   }
   leave();
 }
