@@ -25,9 +25,12 @@ export const nodeNamed = (snapshot: Snapshot, name: string): NodeSnapshot | unde
 /** The newest epoch that a node has reached; 0 before `create`. */
 export const epochOf = (node: ReachableNode): number => node.epochs[0]?.epoch ?? 0;
 
-/** The highest epoch among the reachable nodes; undefined before `create`. */
+/** The highest epoch among the reachable nodes of this cluster; undefined before `create`. */
 export function currentEpoch(snapshot: Snapshot): Epoch | undefined {
-  return reachableNodes(snapshot)
+  const nodes = reachableNodes(snapshot);
+  // Where the cluster's name is known, a URL that leads to another cluster says nothing about this one's leader.
+  const members = nodes.filter((node) => node.clusterName === snapshot.cluster);
+  return (members.length > 0 ? members : nodes)
     .flatMap((node) => node.epochs)
     .reduce<Epoch | undefined>(
       (best, epoch) => (!best || epoch.epoch > best.epoch ? epoch : best),

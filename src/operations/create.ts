@@ -11,6 +11,7 @@ import {
   isAttached,
   isCopied,
   nodeOf,
+  strangerFindings,
   subscriptionOf,
   unknownNode,
   unreachableNodes,
@@ -165,18 +166,7 @@ export function nodeObstacles(facts: Facts, node: ReachableNode): Finding[] {
       `${node.name} has wal_level=${node.settings['wal_level']}; logical replication needs logical.`,
       `ALTER SYSTEM SET wal_level = 'logical', then restart the server.`,
     );
-  if (node.clusterName !== null && node.clusterName !== facts.config.cluster && !facts.config.clusterAssumed)
-    error(
-      'other-cluster',
-      `${node.name} belongs to cluster ${node.clusterName} already.`,
-      'Check the URL; repctl cluster destroy removes a cluster that is not wanted any more.',
-    );
-  if (node.identity !== null && node.identity !== node.name)
-    error(
-      'identity-mismatch',
-      `The database behind ${node.name} says that it is ${node.identity}: two names for one database, or swapped URLs.`,
-      'Check the URLs in the configuration.',
-    );
+  findings.push(...strangerFindings(facts, node));
   const epoch = facts.epoch?.epoch;
   if (
     epoch !== undefined &&

@@ -80,7 +80,44 @@ export const unknownNode = (facts: Facts, name: string): Finding => ({
   code: 'unknown-node',
   severity: 'error',
   message: `There is no node ${name} in cluster ${facts.config.cluster}; its nodes are ${facts.config.nodes.map((node) => node.name).join(', ')}.`,
+  fix: 'Name one of these: repctl status shows what each of them is.',
 });
+
+/** Why the database behind a node's URL is not that node; empty when it is, or belongs to no cluster yet. */
+export function strangerFindings({ config }: Pick<Facts, 'config'>, node: ReachableNode): Finding[] {
+  const error = (code: string, message: string, fix: string): Finding => ({
+    code,
+    severity: 'error',
+    node: node.name,
+    message,
+    fix,
+  });
+  const cluster = node.clusterName;
+  return [
+    ...(cluster !== null && cluster !== config.cluster && config.clusterAssumed !== true
+      ? [
+          error(
+            'other-cluster',
+            `${node.name} belongs to cluster ${cluster} already.`,
+            'Check the URL; repctl cluster destroy removes a cluster that is not wanted any more.',
+          ),
+        ]
+      : []),
+    ...(node.identity !== null && node.identity !== node.name
+      ? [
+          error(
+            'identity-mismatch',
+            `The database behind ${node.name} says that it is ${node.identity}: two names for one database, or swapped URLs.`,
+            'Check the URLs in the configuration.',
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** Databases that answer for a node and are another: what they say of leaders and positions means nothing here. */
+export const strangers = (facts: Facts): Finding[] =>
+  facts.reachable.flatMap((node) => strangerFindings(facts, node));
 
 /** One finding per configured node that does not answer. */
 export const unreachableNodes = (facts: Facts): Finding[] =>

@@ -5,7 +5,7 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
 import { behindNote, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
-import { type Facts, factsOf, isAttached, subscriptionOf, unknownNode } from './facts.js';
+import { type Facts, factsOf, isAttached, strangers, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
@@ -25,6 +25,8 @@ export function planFailover(
   if (request.target !== undefined && !config.nodes.some((node) => node.name === request.target))
     return refused(OPERATION, [unknownNode(facts, request.target)]);
   if (epoch === undefined) return refused(OPERATION, [notCreated(facts)]);
+  const foreign = strangers(facts);
+  if (foreign.length > 0) return refused(OPERATION, foreign);
   if (facts.leader !== undefined) return goOn(facts, facts.leader, epoch, request);
 
   const findings = obstacles(facts, epoch, request);

@@ -5,7 +5,7 @@ import type { Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import { isStaleLeader } from '../cluster/report.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, isAttached, nodeOf, unknownNode } from './facts.js';
+import { type Facts, factsOf, isAttached, nodeOf, strangerFindings, unknownNode } from './facts.js';
 import { stepFor } from './steps.js';
 
 export interface FenceRequest {
@@ -100,6 +100,8 @@ function absent(facts: Facts, name: string, node: ReachableNode | undefined): Fi
         : `Start ${name}, then run the same command again.`,
     );
   }
+  const [stranger] = strangerFindings(facts, node);
+  if (stranger !== undefined) return stranger;
   if (node.tables.length > 0 && node.identity !== null) return undefined;
   return error(
     'not-created',

@@ -86,6 +86,9 @@ export function planRewire(
   const lost = attached && hasLostCopy(present, leader);
   if (attached && !lost && !isCopied(present))
     return make('method: the initial copy goes on', [awaitCopy(node, leader, epoch)]);
+  // Every copy of repctl.epoch has a row: somebody emptied or dropped it.
+  if (attached && !lost && epochOf(node) === 0 && !request.recopy)
+    return refused(OPERATION, [forgetful(node)]);
   if (attached && !lost && (!anew || !hasStandbySlots(node, siblings, epoch.epoch)))
     return make(
       finish([]).length === 0
@@ -236,6 +239,14 @@ export function obstacles(
     ];
   return nodeObstacles(facts, node).filter((finding) => finding.code !== 'node-detached');
 }
+
+const forgetful = (node: ReachableNode): Finding => ({
+  code: 'epoch-missing',
+  severity: 'error',
+  node: node.name,
+  message: `${node.name} has no readable row in repctl.epoch: it cannot learn who leads.`,
+  fix: `repctl rewire ${node.name} --recopy`,
+});
 
 const rejoinNeeded = (node: ReachableNode, why: string | undefined): Finding => ({
   code: 'rejoin-needed',

@@ -15,9 +15,15 @@ const BLOCKING: ReadonlySet<string> = new Set([
   ...['origin-none', 'table-not-subscribed', 'table-sync-stuck', 'publication-drift', 'schema-drift'],
 ]);
 
-/** The cause before what follows from it: a table that only one node publishes has no fence there either. */
-const FIRST = ['schema-drift', 'publication-drift', 'table-not-subscribed'];
-const order = ({ code }: Finding): number => (FIRST.includes(code) ? 0 : 1);
+/** The cause first, and what follows from it not at all: a table that one node alone publishes has no fence there, and is subscribed nowhere. */
+const CAUSES = ['schema-drift', 'publication-drift'];
+const FOLLOWING = ['table-not-subscribed', 'fence-missing', 'fence-down'];
+function causesFirst(findings: readonly Finding[]): readonly Finding[] {
+  const isCause = ({ code }: Finding): boolean => CAUSES.includes(code);
+  if (!findings.some(isCause)) return findings;
+  const others = findings.filter((one) => !isCause(one) && !FOLLOWING.includes(one.code));
+  return [...findings.filter(isCause), ...others];
+}
 
 const error = (code: string, message: string, fix: string, node?: string): Finding => ({
   code,
@@ -125,19 +131,20 @@ export function obstacles(
       error(
         'epoch-missing',
         `${node.name} has no readable row in repctl.epoch: it cannot learn who leads.`,
-        `repctl switchover${named} --without ${node.name}, then repctl rewire ${node.name} --recopy`,
+        node === leader
+          ? `Bring its rows to ${node.name} from another node: they are the same everywhere.`
+          : `repctl rewire ${node.name} --recopy`,
         node.name,
       ),
     );
   const taking = members.map((node) => node.name);
   const { findings, nodes } = analyse(facts.snapshot, facts.config);
-  const general = findings
-    .filter(({ code, node }) => BLOCKING.has(code) && (node === undefined || taking.includes(node)))
-    .toSorted((a, b) => order(a) - order(b))
-    .map((finding) => ({
-      ...finding,
-      message: `${finding.node ?? facts.config.cluster}: ${finding.message}`,
-    }));
+  const general = causesFirst(
+    findings.filter(({ code, node }) => BLOCKING.has(code) && (node === undefined || taking.includes(node))),
+  ).map((finding) => ({
+    ...finding,
+    message: `${finding.node ?? facts.config.cluster}: ${finding.message}`,
+  }));
   /** Trouble of one replica need not keep the others waiting: what to type for that, where it would do. */
   const orWithout = (finding: Finding, name = finding.node): Finding =>
     name === undefined || name === leader.name || name === target || replicas.length < 2

@@ -8,7 +8,7 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN, compareLsn } from '../postgres/lsn.js';
 import { planUpkeep } from '../replication/upkeep.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, isAttached, subscriptionOf } from './facts.js';
+import { type Facts, factsOf, isAttached, strangers, subscriptionOf } from './facts.js';
 import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
@@ -26,6 +26,8 @@ export function planSwitchover(
   const facts = factsOf(snapshot, config);
   const wrong = namesWrong(facts, request);
   if (wrong.length > 0) return refused(OPERATION, wrong);
+  const foreign = strangers(facts).filter(({ node }) => !request.without.includes(node ?? ''));
+  if (foreign.length > 0) return refused(OPERATION, foreign);
   const { epoch, leader } = facts;
   if (epoch === undefined || leader === undefined) return refused(OPERATION, notNow(facts));
   const left = goOn(facts, leader, epoch, request);

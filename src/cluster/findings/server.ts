@@ -1,6 +1,6 @@
 /** Findings about each server: slots and their WAL, limits, long transactions, schema, clock. Pure. */
 import { reachableNodes, slotFor } from '../epochs.js';
-import type { Finding, ReachableNode, SlotInfo } from '../model.js';
+import type { Finding, ReachableNode, SlotInfo, TableName } from '../model.js';
 import { slotName } from '../names.js';
 import { bytes, names, seconds } from '../words.js';
 import type { View } from './view.js';
@@ -182,6 +182,9 @@ function transactionFindings(view: View, node: ReachableNode): readonly Finding[
   return findings;
 }
 
+const typed = (tables: readonly TableName[]): string =>
+  tables.map((table) => `${table.schema}.${table.name}`).join(' ');
+
 /** Tables of the leader's publication against the same ones here. */
 function schemaFindings(view: View, node: ReachableNode): readonly Finding[] {
   const { leader } = view;
@@ -201,7 +204,8 @@ function schemaFindings(view: View, node: ReachableNode): readonly Finding[] {
       severity: 'warning',
       node: node.name,
       message: `its publication ${parts.join(' and ')}: after a promotion it would replicate other tables than ${leader.name} does`,
-      fix: 'repctl cluster create',
+      // Either the addition of a table that was not finished, or one that was never meant.
+      fix: `repctl publication add ${typed([...unpublished, ...surplus])}, or publication drop`,
     });
   }
   for (const table of leader.tables) {

@@ -14,6 +14,7 @@ import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { quiesce } from './drain.js';
+import { prepare, publish } from './setup.js';
 import { slotWithSnapshot } from './snapshot.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -24,6 +25,9 @@ import { dropSlotHard } from './teardown.js';
 export async function recopy(context: RunnerContext, action: Recopy): Promise<StepResult> {
   const session = await context.fleet.session(action.node);
   const leader = await context.fleet.session(action.leader);
+  // What somebody dropped of repctl's own tables is made again, and published again.
+  await prepare(context, { kind: 'prepare', node: action.node, products: false });
+  await publish(context, { kind: 'publish', node: action.node, tables: action.tables, leads: false });
   const node = await look(context, action.node);
   await stopFollowing(context, node);
   for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);

@@ -1,0 +1,287 @@
+/**
+ * What an operator can get wrong, or find wrong, when the leadership is to move: each with its code, its exit status,
+ * what to type next, and nothing changed. On real servers, as it is typed.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Fleet } from '../../../src/cluster/fleet.js';
+import { catalogsOf } from '../../support/catalog.js';
+import { type Cli, makeCli } from '../../support/home-cli.js';
+import { type Failure, commandsIn, failing, writeConfig } from '../../support/operator.js';
+import { type Servers, startServers } from '../../support/servers.js';
+import { until } from '../../support/wait.js';
+
+let servers: Servers;
+let fleet: Fleet;
+let cli: Cli;
+
+beforeAll(async () => {
+  servers = await startServers({ settings: { max_prepared_transactions: '10' } });
+  fleet = servers.fleet();
+  cli = makeCli();
+  configure();
+  const { code, stderr } = await cli.run(['cluster', 'create', '--with-products', '--yes']);
+  expect(code, stderr).toBe(0);
+});
+afterAll(async () => {
+  await servers.down();
+  cli.end();
+});
+
+const NAMES = ['n1', 'n2', 'n3', 'n4'];
+const urls = (over: Readonly<Record<string, string>> = {}) =>
+  Object.fromEntries(
+    servers.config.nodes.map(({ name, url }) => [name, { url: over[name] ?? url }] as const),
+  );
+const configure = (extra: Readonly<Record<string, unknown>> = {}, name?: string): string =>
+  writeConfig(
+    cli,
+    { cluster: servers.config.cluster, nodes: urls(), drainTimeout: 0.7, connectTimeout: 1, ...extra },
+    name,
+  );
+const on = async (node: string, sql: string) => (await fleet.session(node)).simple(sql);
+const admin = async (node: string, sql: string) => {
+  const session = await servers.superuser(node);
+  await session.simple(sql);
+  await session.close();
+};
+/** A session that holds on to something until it is closed. */
+const holding = async (node: string, sql: string) => {
+  const session = await servers.superuser(node);
+  await session.simple(sql);
+  return () => session.close();
+};
+
+interface Try {
+  readonly args: string;
+  readonly code: string;
+  readonly exit?: number;
+  readonly hint: RegExp;
+  /** What it says. */
+  readonly says?: RegExp;
+}
+
+interface Case {
+  readonly what: string;
+  /** Returns how it is taken back. */
+  readonly plant?: () => Promise<() => Promise<unknown>>;
+  readonly tries: readonly Try[];
+  /** On which nodes everything is compared; default all. */
+  readonly names?: readonly string[];
+  /** What the hint says to type, instead of taking it back. */
+  readonly mend?: string;
+  /** What goes through afterwards, as a dry run. */
+  readonly then?: string;
+}
+
+/** Nothing may have changed but for what goes on by itself, such as a worker that has just begun. */
+async function unchanged(body: () => Promise<void>, names: readonly string[]): Promise<void> {
+  const before = await catalogsOf(fleet, names);
+  await body();
+  await expect.poll(() => catalogsOf(fleet, names), { timeout: 10_000 }).toEqual(before);
+}
+
+async function attempt(
+  { args, code, exit = 6, hint, says }: Try,
+  names: readonly string[] = NAMES,
+): Promise<Failure> {
+  let failure: Failure | undefined;
+  await unchanged(async () => {
+    failure = await failing(cli, [...args.split(' '), '--yes'], exit);
+  }, names);
+  if (process.env['SHOW']) console.log(args, exit, JSON.stringify({ ...failure, details: 0 }));
+  expect.soft(failure, args).toMatchObject({ code });
+  expect.soft(failure?.hint, args).toMatch(hint);
+  if (says !== undefined) expect.soft(failure?.message, args).toMatch(says);
+  return failure!;
+}
+
+async function done(args: string): Promise<void> {
+  const { code, stdout, stderr } = await cli.run(args.split(' '));
+  expect(code, `${args}\n${stdout}\n${stderr}`).toBe(0);
+}
+
+const switching = (target: string, rest: Omit<Try, 'args'>): Try => ({
+  args: `switchover ${target}`,
+  ...rest,
+});
+/** promote is a switchover then, and must not be an easier one. */
+const both = (target: string, rest: Omit<Try, 'args'>): Try[] => [
+  switching(target, rest),
+  { args: `promote ${target}`, ...rest },
+];
+
+describe('a healthy cluster', () => {
+  const cases: Case[] = [
+    {
+      what: 'a name that is unknown',
+      tries: ['switchover', 'failover', 'promote', 'rewire', 'rejoin', 'fence', 'unfence'].map((command) => ({
+        args: `${command} n9`,
+        code: 'unknown-node',
+        exit: 2,
+        hint: /repctl status/,
+        says: /n9.*n1, n2, n3, n4/,
+      })),
+    },
+    {
+      what: 'the leader itself',
+      tries: [
+        ...both('n1', { code: 'target-is-leader', hint: /repctl status/ }),
+        { args: 'failover n1', code: 'leader-alive', hint: /repctl status/ },
+        { args: 'rewire n1', code: 'is-leader', hint: /repctl status/ },
+        { args: 'rejoin n1', code: 'is-leader', hint: /repctl status/ },
+      ],
+    },
+    {
+      what: 'a failover although the leader is well',
+      tries: [
+        { args: 'failover', code: 'leader-alive', hint: /repctl status/ },
+        { args: 'failover n2', code: 'leader-alive', hint: /repctl switchover n2/ },
+      ],
+    },
+    {
+      what: 'unfence of a replica, rejoin of a node that never led',
+      tries: [{ args: 'unfence n2', code: 'not-leader', hint: /repctl switchover n2/ }],
+    },
+    {
+      what: 'a replica whose subscription is disabled',
+      plant: async () => {
+        await on('n2', 'alter subscription repctl_n2_e1 disable');
+        return () => Promise.resolve();
+      },
+      tries: both('n2', { code: 'subscription-disabled', hint: /repctl subscription enable n2/ }),
+      mend: 'subscription enable n2',
+      then: 'switchover n2',
+    },
+    {
+      what: 'a replica without a subscription',
+      plant: async () => {
+        await on(
+          'n2',
+          'alter subscription repctl_n2_e1 disable; alter subscription repctl_n2_e1 set (slot_name = none); drop subscription repctl_n2_e1',
+        );
+        return () => Promise.resolve();
+      },
+      tries: [switching('n2', { code: 'subscription-missing', hint: /repctl rewire n2/ })],
+      mend: 'rewire n2',
+      then: 'switchover n2',
+    },
+    {
+      what: 'a replica without the epoch table',
+      plant: async () => {
+        await admin('n2', 'drop table repctl.epoch');
+        return () => Promise.resolve();
+      },
+      // The helper that compares reads that very table.
+      names: ['n1', 'n3', 'n4'],
+      tries: [
+        switching('n2', { code: 'epoch-missing', hint: /repctl rewire n2 --recopy/ }),
+        { args: 'rewire n2', code: 'epoch-missing', hint: /repctl rewire n2 --recopy/ },
+        { args: 'unfence n2', code: 'not-leader', hint: /repctl switchover n2/ },
+      ],
+      mend: 'rewire n2 --recopy',
+      then: 'switchover n2',
+    },
+    {
+      what: 'a table that only the leader publishes',
+      plant: async () => {
+        await on('n1', 'create table extra (id int primary key); alter publication repctl add table extra');
+        return () => Promise.resolve();
+      },
+      tries: [
+        switching('n2', { code: 'publication-drift', hint: /repctl publication add public\.extra/ }),
+        { args: 'publication add public.extra', code: 'table-missing', hint: /Create it on n2/ },
+      ],
+      mend: 'publication drop public.extra',
+      then: 'switchover n2',
+    },
+    {
+      what: 'a table that one replica alone publishes',
+      plant: async () => {
+        for (const node of NAMES) await on(node, 'create table if not exists extra (id int primary key)');
+        await on('n3', 'alter publication repctl add table extra');
+        return async () => {
+          await done('publication drop public.extra --yes');
+          for (const node of NAMES) await on(node, 'drop table extra');
+        };
+      },
+      tries: [switching('n2', { code: 'publication-drift', hint: /repctl publication add public\.extra/ })],
+      mend: 'publication add public.extra',
+      then: 'switchover n2',
+    },
+    {
+      what: 'a prepared transaction on the leader',
+      plant: async () => {
+        await on(
+          'n1',
+          `begin; insert into products (sku, name, price) values ('p', 'x', 1); prepare transaction 'it''s'`,
+        );
+        return () => on('n1', `rollback prepared 'it''s'`);
+      },
+      tries: both('n2', { code: 'prepared-transaction', hint: /rollback prepared 'it''s'/ }),
+      then: 'switchover n2',
+    },
+    {
+      what: 'a prepared transaction on a replica',
+      plant: async () => {
+        await admin('n3', `begin; create table held (i int); prepare transaction 'there'`);
+        return () => admin('n3', `rollback prepared 'there'`);
+      },
+      tries: [switching('n2', { code: 'prepared-transaction', hint: /On n3.*rollback prepared 'there'/ })],
+      then: 'switchover n2',
+    },
+    {
+      what: "somebody else's subscription on a published table",
+      plant: async () => {
+        await admin('n3', 'create publication theirs for table products');
+        const { port } = servers.sandbox.nodes[2]!;
+        const { pathname, username, password } = new URL(servers.config.nodes[2]!.url);
+        await admin(
+          'n2',
+          `create subscription theirs connection 'host=127.0.0.1 port=${String(port)} user=${username} password=${password} dbname=${pathname.slice(1)}' publication theirs with (copy_data = false)`,
+        );
+        return async () => {
+          await admin('n2', 'drop subscription theirs');
+          await admin('n3', 'drop publication theirs');
+        };
+      },
+      tries: [
+        switching('n2', { code: 'foreign-subscription', hint: /On n2: alter subscription theirs disable/ }),
+      ],
+      then: 'switchover n2',
+    },
+    {
+      what: 'a trigger that fires for replicated rows',
+      plant: async () => {
+        const sql =
+          'create trigger mine before update on products for each row execute function suppress_redundant_updates_trigger(); alter table products enable always trigger mine';
+        for (const node of NAMES) await on(node, sql);
+        return async () => {
+          for (const node of NAMES) await on(node, 'drop trigger mine on products');
+        };
+      },
+      tries: [switching('n2', { code: 'foreign-trigger', hint: /drop trigger mine on/ })],
+      then: 'switchover n2',
+    },
+  ];
+
+  it.each(cases)('$what', async ({ plant, tries, names, mend, then }) => {
+    const undo = await plant?.();
+    try {
+      const failures: Failure[] = [];
+      for (const one of tries) failures.push(await attempt(one, names));
+      if (mend !== undefined) {
+        expect(failures[0]?.hint.replaceAll(', or publication', 'repctl publication')).toContain(
+          mend.startsWith('publication') ? mend.split(' ', 2).join(' ') : `repctl ${mend}`,
+        );
+        await done(`${mend} --yes`);
+      }
+    } finally {
+      await undo?.();
+    }
+    if (then !== undefined)
+      await until(
+        async () => cli.run([...then.split(' '), '--dry-run']),
+        ({ code }) => code === 0,
+      );
+  });
+});

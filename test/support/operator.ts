@@ -1,0 +1,65 @@
+/**
+ * Commands as an operator types them, against real servers: what they say when they refuse, that what they name to
+ * type next exists, and that nothing was changed.
+ */
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect } from 'vitest';
+import { stringify } from 'yaml';
+import type { Cli } from './home-cli.js';
+
+interface CommandFacts {
+  readonly flags: Readonly<Record<string, { readonly char?: string }>>;
+}
+const { commands } = JSON.parse(
+  readFileSync(new URL('../../oclif.manifest.json', import.meta.url), 'utf8'),
+) as { commands: Readonly<Record<string, CommandFacts>> };
+
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Every `repctl …` of a text must be a command that exists, with flags that it has. Returns how many there were. */
+export function commandsIn(text: string): number {
+  const found = [...text.matchAll(/\brepctl (?=[a-z])([a-z0-9_ -]+)/gu)].map(([, words = '']) =>
+    words.trim().split(/\s+/u),
+  );
+  for (const words of found) {
+    const [topic = '', sub = ''] = words;
+    const command = commands[`${topic}:${sub}`] ?? commands[topic];
+    expect(command, `repctl ${words.join(' ')}: no such command`).toBeDefined();
+    for (const word of words.filter((one) => one.startsWith('--')))
+      expect(Object.keys(command?.flags ?? {}), `repctl ${words.join(' ')}`).toContain(word.slice(2));
+  }
+  return found.length;
+}
+
+/** Runs it with --json and returns its error; the exit status must be `exit`. */
+export async function failing(
+  cli: Cli,
+  args: readonly string[],
+  exit: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Failure> {
+  const { code, data } = await cli.json<{ error?: Failure }>(args, { env });
+  if (process.env['SHOW']) console.log(args.join(' '), code, JSON.stringify(data).slice(0, 1500));
+  expect.soft({ code, error: data.error }, args.join(' ')).toMatchObject({ code: exit, error: { code: /./ } });
+  const error = data.error!;
+  commandsIn(error.hint);
+  return error;
+}
+
+/** A configuration that the program accepts as its own: repctl.yaml, or another name for -c. */
+export function writeConfig(
+  cli: Cli,
+  config: Readonly<Record<string, unknown>>,
+  name = 'repctl.yaml',
+): string {
+  const file = path.join(cli.home, name);
+  writeFileSync(file, stringify(config));
+  chmodSync(file, 0o600);
+  return file;
+}
