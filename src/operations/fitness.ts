@@ -72,3 +72,25 @@ export async function unfit(fleet: Fleet, question: FitnessQuestion): Promise<re
   });
   return [...same, ...drift];
 }
+
+/** Which of the tables hold rows on a node that can be reached; those that are missing do not. */
+export async function tablesWithRows(
+  fleet: Fleet,
+  node: string,
+  tables: readonly TableName[],
+): Promise<readonly TableName[]> {
+  const session = await fleet.session(node);
+  const found = await session.query<TableName>(
+    `select n.nspname as schema, c.relname as name from unnest($1::text[]) t
+       join pg_class c on c.oid = to_regclass(t) join pg_namespace n on n.oid = c.relnamespace`,
+    [tables.map(qualified)],
+  );
+  const holding: TableName[] = [];
+  for (const table of found) {
+    const [row] = await session.query<{ rows: boolean }>(
+      `select exists (select from ${qualified(table)}) as rows`,
+    );
+    if (row?.rows === true) holding.push(table);
+  }
+  return holding;
+}

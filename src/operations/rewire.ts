@@ -9,7 +9,7 @@ import type {
   SubscriptionInfo,
   TableName,
 } from '../cluster/model.js';
-import { SCHEMA } from '../cluster/names.js';
+import { SCHEMA, slotName } from '../cluster/names.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
@@ -40,6 +40,10 @@ export interface RewireRequest {
   readonly acceptDataLoss: boolean;
   /** What makes the node or its tables unfit, see unfit(). */
   readonly unfit?: readonly Finding[];
+  /** Tables of the node that hold rows; asked where the database was never in the cluster. */
+  readonly holding?: readonly TableName[];
+  /** Rows of such a database may be replaced by the leader's. */
+  readonly overwrite?: boolean;
 }
 
 const OPERATION = 'rewire';
@@ -105,7 +109,7 @@ export function planRewire(
   const why = whyNotMapped(node, leader, epoch);
   if (why === undefined && !anew) {
     const subscription = subscriptionOf(node, epoch.epoch - 1);
-    return make(`method: mapped; no row is copied, the cost grows with what ${node.name} missed`, [
+    return make(mappedNote(node, leader), [
       ...(subscription?.enabled
         ? [stepFor({ kind: 'quiesce', node: node.name, subscription: subscription.name })]
         : []),
@@ -118,6 +122,8 @@ export function planRewire(
         ? wouldDiscard(node)
         : rejoinNeeded(node, why === undefined ? 'rows are to be compared' : undefined),
     ]);
+  if (node.identity === null && request.overwrite !== true && (request.holding ?? []).length > 0)
+    return refused(OPERATION, [foreignRows(node, request)]);
   const unfit = request.unfit ?? [];
   if (unfit.length > 0) return refused(OPERATION, unfit);
 
@@ -152,6 +158,23 @@ export function planRewire(
     [...begin, stepFor({ kind: 'reconcile', ...about })],
     [node.name],
   );
+}
+
+/** WAL that is decoded in some seconds: below it, what else could be done is not worth a word. */
+const MUCH_WAL = 256 * 1024 * 1024;
+
+/**
+ * Mapped is taken wherever it is exact, also where its slot has held WAL for weeks. What the slot holds is no
+ * measure of the gap: most of it may be vacuum, full pages and tables that nobody published, read past at disk speed,
+ * while reconcile locks the node's tables, takes its subscription away and reads every row twice. So the figures of
+ * both are said, and the choice the other way is the operator's.
+ */
+function mappedNote(node: ReachableNode, leader: ReachableNode): string {
+  const note = `method: mapped; no row is copied, the cost grows with what ${node.name} missed`;
+  const held = leader.slots.find((slot) => slot.name === slotName(node.name))?.retainedBytes ?? 0;
+  if (held < MUCH_WAL) return note;
+  const mebibytes = Math.round(held / 1024 ** 2).toLocaleString('en-US');
+  return `${note}: slot ${slotName(node.name)} on ${leader.name} holds ${mebibytes} MiB of WAL to be decoded; --reconcile would read ${rowsOf(leader)} on both nodes instead`;
 }
 
 /** Undefined where mapping is possible. */
@@ -255,6 +278,19 @@ const rejoinNeeded = (node: ReachableNode, why: string | undefined): Finding => 
   message: `${node.name} led epoch ${String(epochOf(node))} and may hold acknowledged writes that nobody else has${why === undefined ? '' : `: ${why}`}.`,
   fix: `repctl rejoin ${node.name} saves them first; repctl rewire ${node.name} --accept-data-loss does not.`,
 });
+
+/** A name mistyped must not cost a database its rows: a yes to the plan is not enough for that. */
+function foreignRows(node: ReachableNode, { holding = [], recopy }: RewireRequest): Finding {
+  const [first] = holding;
+  const tables = `${first === undefined ? '' : `${first.schema}.${first.name}`}${holding.length > 1 ? ` and ${String(holding.length - 1)} more` : ''}`;
+  return {
+    code: 'foreign-rows',
+    severity: 'error',
+    node: node.name,
+    message: `The database of ${node.name} was never in this cluster and holds rows (${tables}); those that the leader does not have would be ${recopy ? 'thrown away' : 'replaced'}.`,
+    fix: `If ${node.name} is the right database: repctl rewire ${node.name}${recopy ? ' --recopy' : ''} --overwrite`,
+  };
+}
 
 const wouldDiscard = (node: ReachableNode): Finding => ({
   code: 'data-loss',

@@ -57,6 +57,17 @@ const SABOTAGES: readonly Sabotage[] = [
     ],
     cells: [...seeds('failover:after-4:repctl:back', 2), ...seeds('failover:whole:nobody:back', 2)],
   },
+  {
+    what: 'reconcile passes over the last part of a block that differs',
+    edits: [
+      {
+        file: 'src/consistency/compare/ranges.ts',
+        find: 'if (others.length === 0) continue;',
+        replace: 'if (others.length === 0 || part === starts.length) continue;',
+      },
+    ],
+    cells: seeds('reconcile:whole:nobody:back', 2),
+  },
 ];
 
 describe('planted faults, struck', () => {

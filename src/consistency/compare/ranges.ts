@@ -20,17 +20,36 @@ import { askAll, differs, type Lane, live, noteBlock, type Read, type Run, still
 const PARTS = 64;
 const LIST_ROWS = 2_000;
 const LIST_BATCH = 20_000;
-/** Rows of a part where all that differs is wanted: parts to read against rows to list, at its best for 0.3 %. */
+/** Rows of a part where all that differs is wanted: to begin with, and the least and the most of them. */
 const FINE_ROWS = 20;
+const FINEST_ROWS = 4;
+const COARSEST_ROWS = 50;
+
+/** What the blocks so far were like, by which the next ones are divided. */
+interface Density {
+  rows: number;
+  parts: number;
+}
 
 export async function compareRanges(run: Run): Promise<void> {
   const next = blocks(run);
+  const density: Density = { rows: 0, parts: 0 };
   await Promise.all(
     run.lanes.map(async (lane) => {
       for (let range = await next(lane); range; range = await next(lane))
-        await (run.collect ? compareParts : compareRange)(run, lane, range);
+        await (run.collect ? compareParts(run, lane, range, density) : compareRange(run, lane, range));
     }),
   );
+}
+
+/**
+ * Of n rows, of which k differ, n/f digests of parts are read and up to k·f rows listed: least at f = √(n/k). Parts
+ * that differ stand for rows that do.
+ */
+export function fineRows({ rows, parts }: Readonly<Density>): number {
+  if (rows === 0) return FINE_ROWS;
+  const best = Math.round(Math.sqrt(rows / Math.max(1, parts)));
+  return Math.min(COARSEST_ROWS, Math.max(FINEST_ROWS, best));
 }
 
 /** Hands out the blocks, one after the other whoever asks; the last one is open at its end. */
@@ -98,7 +117,7 @@ async function refine(run: Run, lane: Lane, range: Range, suspects: readonly str
  * For whoever needs every row that differs, so that many rows do not cost many scans: parts at once, so small that
  * little more than what differs is listed, in the one scan that a block costs anyway.
  */
-async function compareParts(run: Run, lane: Lane, range: Range): Promise<void> {
+async function compareParts(run: Run, lane: Lane, range: Range, density: Density): Promise<void> {
   const [ends] = await lane.leader.query<{ first: string | null; last: string | null }>(
     rangeEndsSql(run.plan, run.leader),
     bounds(range),
@@ -108,13 +127,14 @@ async function compareParts(run: Run, lane: Lane, range: Range): Promise<void> {
       ? undefined
       : { first: BigInt(ends.first), last: BigInt(ends.last) };
   const starts =
-    seen === undefined ? [] : partStarts(seen, Math.max(1, Math.ceil(run.blockRows / FINE_ROWS)));
+    seen === undefined ? [] : partStarts(seen, Math.max(1, Math.ceil(run.blockRows / fineRows(density))));
   const parts = await askAll(run, lane, live(run), readParts(run, range, starts));
   run.total.blocks += 1;
   const rows = [...parts.leader.values()].reduce((sum, part) => sum + Number(part.rows), 0);
   run.total.rows += BigInt(rows);
   run.onRows?.(rows);
-  await lookInto(run, lane, { range, starts, parts });
+  density.rows += rows;
+  density.parts += await lookInto(run, lane, { range, starts, parts });
 }
 
 const readParts =
@@ -136,8 +156,9 @@ interface Parts {
   };
 }
 
-/** Lists what differs; neighbours together, parts of many rows narrowed down first. */
-async function lookInto(run: Run, lane: Lane, { range, starts, parts }: Parts): Promise<void> {
+/** Lists what differs; neighbours together, parts of many rows narrowed down first. How many parts differed. */
+async function lookInto(run: Run, lane: Lane, { range, starts, parts }: Parts): Promise<number> {
+  let differing = 0;
   let lists: Range[] = [];
   let rows = 0;
   let lastPart = -2;
@@ -153,6 +174,7 @@ async function lookInto(run: Run, lane: Lane, { range, starts, parts }: Parts): 
     const mine = parts.leader.get(part);
     const others = [...parts.nodes].filter(([, digests]) => differs(mine, digests.get(part)));
     if (others.length === 0) continue;
+    differing += 1;
     const most = Math.max(
       Number(mine?.rows ?? 0),
       ...others.map(([, digests]) => Number(digests.get(part)?.rows ?? 0)),
@@ -176,6 +198,7 @@ async function lookInto(run: Run, lane: Lane, { range, starts, parts }: Parts): 
     if (rows >= LIST_BATCH) await list();
   }
   await list();
+  return differing;
 }
 
 async function listRanges(run: Run, lane: Lane, ranges: readonly Range[], nodes: readonly string[]) {

@@ -40,12 +40,19 @@ export interface TableReconciled extends Written {
   readonly rows: number;
 }
 
+export interface Reconciled {
+  readonly tables: readonly TableReconciled[];
+  /** Milliseconds in which differences were found, and in which they were written. */
+  readonly timing: { readonly comparedMs: number; readonly writtenMs: number };
+}
+
 /** Compares all of `tables` and writes what differs. Throws `schema-drift` (exit 6) and what writing throws. */
 export async function reconcileTables(
   sessions: ReconcileSessions,
   tables: readonly TableName[],
   options: ReconcileOptions,
-): Promise<TableReconciled[]> {
+): Promise<Reconciled> {
+  const begun = performance.now();
   const { writer } = sessions;
   const lanes: ReadLane[] = sessions.leaders.flatMap((leader, index) => {
     const node = sessions.readers[index];
@@ -62,6 +69,7 @@ export async function reconcileTables(
     });
     found.push({ table, stage, rows: Number(rows), staged: await countStaged(writer, stage) });
   }
+  const compared = performance.now();
   const differing = found.filter(({ staged }) => staged > 0);
   const written = await withClearWay(
     writer,
@@ -79,11 +87,17 @@ export async function reconcileTables(
       return results;
     },
   );
-  return found.map(({ table, stage, rows }) => ({
-    table,
-    rows,
-    ...(written.get(stage) ?? { inserted: 0, updated: 0, deleted: 0 }),
-  }));
+  return {
+    tables: found.map(({ table, stage, rows }) => ({
+      table,
+      rows,
+      ...(written.get(stage) ?? { inserted: 0, updated: 0, deleted: 0 }),
+    })),
+    timing: {
+      comparedMs: Math.round(compared - begun),
+      writtenMs: Math.round(performance.now() - compared),
+    },
+  };
 }
 
 export interface TableKeys {

@@ -4,7 +4,7 @@ import type { Fleet } from '../../cluster/fleet.js';
 import type { ReachableNode, TableName } from '../../cluster/model.js';
 import { isOwnSlot, slotName } from '../../cluster/names.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
-import { type TableReconciled, reconcileTables } from '../../consistency/reconcile/index.js';
+import { type Reconciled, type TableReconciled, reconcileTables } from '../../consistency/reconcile/index.js';
 import { type KeptRows, keepRows } from '../../consistency/reconcile/kept.js';
 import { describeTable } from '../../consistency/reconcile/table.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
@@ -21,6 +21,9 @@ import { dropSlotHard } from './teardown.js';
 
 /** Blocks compared at once, as `check` has it. */
 const LANES = 2;
+
+/** What differs is looked up by key; by default the planner would rather read a whole table for 1 % of it. */
+const BY_KEY_SQL = 'set random_page_cost = 1.1';
 
 /**
  * One transaction on the node: lock, compare, write, subscribe. Killed before its commit the node holds what it held
@@ -53,19 +56,24 @@ export async function reconcile(
     const open = async () => {
       const one = await fleet.fresh(action.node);
       opened.push(one);
-      await one.simple('set statement_timeout = 0');
+      await one.simple(`set statement_timeout = 0; ${BY_KEY_SQL}`);
       await pinForDigests(one);
       return one;
     };
     const writer = await open();
     const readers = await Promise.all(Array.from({ length: LANES }, open));
     snapshot = await slotWithSnapshot(context, action.leader, action.node, LANES);
-    await Promise.all(snapshot.sessions.map(pinForDigests));
+    await Promise.all(
+      snapshot.sessions.map(async (one) => {
+        await one.simple(BY_KEY_SQL);
+        await pinForDigests(one);
+      }),
+    );
     const sessions = { leaders: snapshot.sessions, readers, writer };
     const results = await writer.transaction(() =>
       inTransaction(context, { action, node, tables, kept, run }, sessions),
     );
-    return summary(results, kept, await kept?.finish());
+    return { ...summary(results.tables, kept, await kept?.finish()), ...results.timing };
   } finally {
     await Promise.all([kept?.close(), snapshot?.close(), ...opened.map((one) => one.close())]);
   }
@@ -89,7 +97,7 @@ async function inTransaction(
   context: RunnerContext,
   { action, node, tables, kept, run }: Work,
   sessions: Sessions,
-): Promise<TableReconciled[]> {
+): Promise<Reconciled> {
   const { fleet } = context;
   const { writer } = sessions;
   // Replicas of this node, if any, are gone: nobody would confirm its commit.
