@@ -3,7 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Round } from '../support/histories/generate.js';
-import { playSeed } from '../support/histories/history.js';
+import { type Outcome, playSeed, totals } from '../support/histories/history.js';
 import { type Program, buildProgram } from '../support/histories/program.js';
 import { type Stage, startStage } from '../support/histories/stage.js';
 
@@ -23,17 +23,17 @@ describe('random histories', () => {
     program = await buildProgram();
     stage = await startStage();
   });
+  const outcomes: Outcome[] = [];
   afterAll(async () => {
     program.remove();
     await stage.down();
+    console.log(JSON.stringify(totals(outcomes), null, 2));
   });
 
   it.each(seeds)('seed %i', async (one) => {
-    const { violations, log, ...figures } = await playSeed(
-      one,
-      { stage, program },
-      rounds === undefined ? {} : { rounds },
-    );
+    const outcome = await playSeed(one, { stage, program }, rounds === undefined ? {} : { rounds });
+    outcomes.push(outcome);
+    const { violations, log, ...figures } = outcome;
     console.log(JSON.stringify(figures));
     if (seed !== undefined || rounds !== undefined || violations.length > 0)
       console.log([...violations, ...log].join('\n'));

@@ -34,7 +34,7 @@ describe('planted faults', () => {
         caught = (
           await playSeed(
             seed,
-            { stage, program, patienceMs: 40_000 },
+            { stage, program, patienceMs: 20_000 },
             { rounds: fault.rounds, kills: false, big: false },
           )
         ).violations.filter((violation) => fault.signs.test(violation));

@@ -105,7 +105,7 @@ function bigTransaction(random: Random): Event[] {
     { do: 'stream', who: { replica: 0 } },
     { do: 'stream', who: { replica: 1 } },
     { do: 'big', megabytes: random.pick([64, 64, 72]) },
-    wait(random, 100, 1500),
+    wait(random, 300, 4000),
   ];
 }
 

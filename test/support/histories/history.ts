@@ -37,6 +37,27 @@ export interface Outcome {
   readonly events: Readonly<Record<string, number>>;
 }
 
+/** The figures of many histories in one; `histories` with a violation are counted as `violated`. Pure. */
+export function totals(outcomes: readonly Outcome[]): Readonly<Record<string, unknown>> {
+  const sum = (value: (one: Outcome) => number): number =>
+    outcomes.reduce((whole, one) => whole + value(one), 0);
+  const kinds = [...new Set(outcomes.flatMap(({ events }) => Object.keys(events)))].sort();
+  return {
+    histories: outcomes.length,
+    violated: outcomes.filter(({ violations }) => violations.length > 0).map(({ seed }) => seed),
+    acknowledged: sum((one) => one.acknowledged),
+    lost: sum((one) => one.lost),
+    announced: sum((one) => one.announced),
+    stranded: sum((one) => one.stranded),
+    discarded: sum((one) => one.discarded),
+    unflushed: sum((one) => one.unflushed),
+    leaderChanges: sum((one) => one.epochs - 1),
+    reads: sum((one) => one.reads),
+    withBig: outcomes.filter(({ big }) => big > 0).length,
+    events: Object.fromEntries(kinds.map((kind) => [kind, sum(({ events }) => events[kind] ?? 0)])),
+  };
+}
+
 export interface PlayOptions {
   readonly stage: Stage;
   readonly program: Program;

@@ -47,6 +47,7 @@ export async function judge(world: World, ledger: Ledger, healthy: boolean): Pro
     const losses = judgeLosses(world, ledger.transactions, present, epochs);
     const violations = [
       ...judgeJournal(present, ledger.transactions),
+      ...(await judgeDoubled(clients, leader)),
       ...judgeWriters(ledger.transactions),
       ...judgeSequences(world, ledger.transactions, present, epochs),
       ...(await judgeItems(at, ledger.transactions, present)),
@@ -90,6 +91,17 @@ function judgeJournal(present: ReadonlyMap<string, number>, transactions: readon
     ...(refused.length > 0 ? [`refused but there: ${some(refused)}`] : []),
     ...(invented.length > 0 ? [`never written: ${some(invented)}`] : []),
   ];
+}
+
+/** However far a node has come, attached or not: no row is there twice. */
+async function judgeDoubled(clients: ReadonlyMap<string, pg.Client>, leader: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const [name, client] of clients) {
+    if (name === leader) continue;
+    const doubled = [...(await journalOf(client))].filter(([, times]) => times > 1).map(([key]) => key);
+    if (doubled.length > 0) found.push(`doubled on ${name}: ${some(doubled)}`);
+  }
+  return found;
 }
 
 /** In one epoch one node acknowledges, and it is the one that the epoch names. */
