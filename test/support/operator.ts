@@ -45,8 +45,7 @@ export async function failing(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Failure> {
   const { code, data } = await cli.json<{ error?: Failure }>(args, { env });
-  if (process.env['SHOW']) console.log(args.join(' '), code, JSON.stringify(data).slice(0, 1500));
-  expect.soft({ code, error: data.error }, args.join(' ')).toMatchObject({ code: exit, error: { code: /./ } });
+  expect({ code, error: data.error }, args.join(' ')).toMatchObject({ code: exit, error: { code: /./ } });
   const error = data.error!;
   commandsIn(error.hint);
   return error;
