@@ -19,6 +19,7 @@ import type { Handover } from './runners/handover.js';
 import { factsOf, isAttached, nodeOf } from './facts.js';
 import { planSwitchover } from './switchover.js';
 import { runnersFor } from './runners/index.js';
+import { disarm } from './runners/sync.js';
 import { withSequences } from './sequence-room.js';
 
 export type Planner = (snapshot: Snapshot) => Planned<Action>;
@@ -159,17 +160,18 @@ async function runSteps(
       .slice(0, end < 0 ? undefined : end)
       .filter((action) => action.kind === 'quiesce');
     if (draining.length === 0) {
-      const begun = { promotion: false };
       const guard = async (step: Step) => {
         await options.hooks.before(rest, step);
         await options.guard?.(step);
-        begun.promotion ||= step.action.kind === 'promote';
       };
       try {
         const body = () => execute(rest, runners, { ...options, guard, before: done });
         return [...done, ...(await orRollBack(rest, { ...options, handover }, body))];
       } catch (error) {
-        if (begun.promotion || stopped.length === 0 || wasInterrupted(error)) throw error;
+        // Once the promotion was sent, it may have committed: then there is only the way forward.
+        if (handover.promotionSent === true || stopped.length === 0 || wasInterrupted(error)) throw error;
+        const armed = rest.steps.map(({ action }) => action).find((action) => action.kind === 'promote');
+        if (armed?.sync !== undefined) await disarm(options.fleet, armed.node).catch(() => undefined);
         // The step's own words, without how far it had come.
         throw await startAgain(options, stopped, error instanceof RepctlError ? error.cause : error);
       }

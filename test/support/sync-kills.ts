@@ -5,10 +5,12 @@
  */
 import pg from 'pg';
 import { connectionOf } from '../../src/config/connection.js';
+import { analyse } from '../../src/cluster/analyse.js';
+import type { Snapshot } from '../../src/cluster/model.js';
 import type { Fleet } from '../../src/cluster/fleet.js';
 import { observe } from '../../src/cluster/observe.js';
 import { lossGuarantee } from '../../src/cluster/sync.js';
-import { factsOf } from '../../src/operations/facts.js';
+import { factsOf, isAttached } from '../../src/operations/facts.js';
 import { planFailover } from '../../src/operations/failover.js';
 import { planRewire } from '../../src/operations/rewire.js';
 import { runOperation } from '../../src/operations/run.js';
@@ -47,7 +49,7 @@ export function startWriters(servers: Servers, from: number, count = WRITERS): W
           await client.query('insert into products (id, sku, name, price) values ($1, $2, $3, 1)', [
             id,
             `W${String(id)}`,
-            'x'.repeat(id % 300),
+            'x'.repeat(1 + (id % 300)),
           ]);
           acknowledged.add(id);
         }
@@ -77,6 +79,12 @@ export interface KillOutcome {
   readonly lost: readonly number[];
   /** What was said before the promotion. */
   readonly impossible: boolean;
+  /** The notes of the failover's plan. */
+  readonly notes: readonly string[];
+  /** Nodes that did not follow the new leader right after the failover, the dead one aside; with what is found of them. */
+  readonly detached: readonly string[];
+  /** What is found once the killed node is back. */
+  readonly findings: readonly string[];
 }
 
 /** One round: writers, kill -9, failover, the old leader copied anew. */
@@ -99,10 +107,16 @@ export async function killUnderLoad(
     const present = seen.nodes.filter((node) => node.reachable).map((node) => node.name);
     const { impossible } = lossGuarantee(seen, present);
     const request = { leaderIsDead: true, acceptMinority: false };
-    await runOperation((snapshot) => planFailover(snapshot, servers.config, request), {
-      fleet,
-      journal: noJournal,
-    });
+    const notes: string[] = [];
+    await runOperation(
+      (snapshot) => {
+        const plan = planFailover(snapshot, servers.config, request);
+        if (plan.kind === 'plan') notes.push(...plan.plan.notes);
+        return plan;
+      },
+      { fleet, journal: noJournal },
+    );
+    const detached = await detachedFrom(servers, fleet, killed);
     const size = writers.acknowledged.size;
     await until(() => writers.acknowledged.size > size + 50);
     await writers.stop();
@@ -125,10 +139,28 @@ export async function killUnderLoad(
       acknowledged: all.size,
       lost: [...all].filter((id) => !kept.has(id)),
       impossible,
+      notes,
+      detached,
+      findings: findingsOf(servers, await observe(fleet)),
     };
   } finally {
     await writers.stop();
   }
+}
+
+export const findingsOf = (servers: Servers, snapshot: Snapshot): string[] =>
+  analyse(snapshot, servers.config).findings.map(
+    ({ severity, code, node, message }) => `${severity} ${code} ${node ?? ''}: ${message}`,
+  );
+
+/** A plain kill gives no reason to leave a replica behind. */
+async function detachedFrom(servers: Servers, fleet: Fleet, killed: string): Promise<string[]> {
+  const snapshot = await observe(fleet);
+  const { epoch, reachable } = factsOf(snapshot, servers.config);
+  const left = reachable
+    .filter(({ name }) => name !== killed && name !== epoch?.leader)
+    .filter((node) => !isAttached(node, epoch?.epoch ?? 0));
+  return left.length === 0 ? [] : [...left.map(({ name }) => name), ...findingsOf(servers, snapshot)];
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {

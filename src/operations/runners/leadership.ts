@@ -26,7 +26,10 @@ import { arm, syncRecordSql } from './sync.js';
 /** One transaction: when it commits, the node takes writes and the epoch row tells the others. */
 export async function promote(context: RunnerContext, action: Promote, run: RunContext): Promise<StepResult> {
   const node = await look(context, action.node);
-  if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) return undefined;
+  if (node.epochs.some((row) => row.epoch === action.epoch && row.leader === action.node)) {
+    if (context.handover !== undefined) context.handover.promotionSent = true;
+    return undefined;
+  }
   const former = subscriptionOf(node, action.epoch - 1);
   const forkPoint = former?.appliedLsn;
   if (former === undefined || forkPoint == null) {
@@ -46,7 +49,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
   const session = await context.fleet.session(action.node);
   const sequences = await sequenceStatements(context, session, node);
   await arm(context, node, action.sync);
-  await session.transaction(async () => {
+  await promotion(context, session, async () => {
     // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
     await session.simple(`set local synchronous_commit = local; set local lock_timeout = '5s'`);
     const fences = await session.query<FencedTable>(fencedTablesSql(node.tables));
@@ -72,6 +75,24 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
   // Writes work by now. A planned change has fenced the former leader itself.
   if (action.operation !== 'failover') return done;
   return { ...done, formerLeader: await fenceFormer(context, action.previousLeader, node.tables) };
+}
+
+/**
+ * The promotion's transaction. What fails in it while the connection lives was rolled back, and the server said so:
+ * then it is as if it had never been sent. A lost connection leaves open whether it committed.
+ */
+async function promotion(
+  { handover }: RunnerContext,
+  session: Session,
+  body: () => Promise<void>,
+): Promise<void> {
+  if (handover !== undefined) handover.promotionSent = true;
+  try {
+    await session.transaction(body);
+  } catch (error) {
+    if (handover !== undefined && session.alive) handover.promotionSent = false;
+    throw error;
+  }
 }
 
 async function sequenceStatements(
@@ -123,9 +144,11 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   }
   const slot = slotName(action.node);
   const peek = await context.fleet.fresh(action.leader);
-  const mapping = await peekOrigins(peek, slot, { applied, origin: originName(tombstone.oid) }).finally(() =>
-    peek.close(),
-  );
+  const [mapping] = await Promise.all([
+    peekOrigins(peek, slot, { applied, origin: originName(tombstone.oid) }).finally(() => peek.close()),
+    // Once more: a worker that was disabled with a transaction open may have applied it, and gone, since.
+    flushNow(session),
+  ]);
   if (mapping.foreignAhead > 0) throw foreignTransactions(action, slot, mapping.foreignAhead);
   if (mapping.mapped !== null) {
     const there = await context.fleet.session(action.leader);

@@ -83,10 +83,21 @@ describe('create and fail over', () => {
       `insert into products (sku, name, price) select 'A' || i, 'x', 1 from generate_series(1, 100) i`,
     );
     await killNode(servers.sandbox, 'n1');
-    const steps = await runOperation((snapshot) => planFailover(snapshot, fleet.config, request), {
-      fleet,
-      journal: noJournal,
-    });
+    const failover = () =>
+      runOperation((snapshot) => planFailover(snapshot, fleet.config, request), {
+        fleet,
+        journal: noJournal,
+      });
+    // It stops the promotion, and neither the apply workers nor what they drain.
+    const locks = await Promise.all(['n2', 'n3', 'n4'].map((name) => servers.superuser(name)));
+    for (const session of locks)
+      await session.simple('begin; lock table products in share update exclusive mode');
+    await expect(failover(), 'a promotion that was rolled back').rejects.toMatchObject({ exit: 8 });
+    const before = factsOf(await observe(fleet), fleet.config);
+    expect(before.epoch?.epoch).toBe(1);
+    expect(before.reachable.map((node) => isAttached(node, 1))).toEqual([true, true, true]);
+    for (const session of locks) await session.simple('rollback');
+    const steps = await failover();
     expect(
       steps.filter((step) => step.id.startsWith('attach:')).map((step) => step.result?.['rowsCopied']),
     ).toEqual([0, 0]);

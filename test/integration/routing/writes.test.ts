@@ -108,6 +108,26 @@ describe('a connection that breaks', () => {
     await release();
   });
 
+  it('is not what ends it when the wait for replicas is cancelled: committed, but unknown (exit 7)', async () => {
+    const admin = await servers.superuser('n1');
+    await admin.query(`alter system set synchronous_standby_names = 'ANY 1 (nobody)'`);
+    await admin.query('select pg_reload_conf()');
+    try {
+      const before = Number(await stockOn('n1'));
+      const waiting = () =>
+        admin.query<{ pid: number }>(`select pid from pg_stat_activity where wait_event = 'SyncRep'`);
+      const writer = adjust(clients.client('c'));
+      const outcome = expect(writer).rejects.toMatchObject({ code: 'write-unknown', exit: 7 });
+      const [row] = await until(waiting, (rows) => rows.length === 1);
+      await admin.query('select pg_cancel_backend($1)', [row?.pid]);
+      await outcome;
+      expect(await stockOn('n1')).toBe(before + 1);
+    } finally {
+      await admin.query('alter system reset synchronous_standby_names');
+      await admin.query('select pg_reload_conf()');
+    }
+  });
+
   it('while the statement waits: a product write is sent again under its id and happens once', async () => {
     const before = (await stockOn('n1')) ?? 0;
     const release = await holdApply(await servers.superuser('n1'));
