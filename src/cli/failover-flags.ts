@@ -38,7 +38,7 @@ export const failoverRequest = <Target extends string | undefined>({
 
 /** What to type next; `awaited`: the former leader, while it has not found back. */
 export const nextAfterFailover = (awaited: string | undefined): string =>
-  awaited === undefined ? 'repctl status' : `when ${awaited} is back: repctl rejoin ${awaited}`;
+  awaited === undefined ? 'repctl status' : `repctl rejoin ${awaited}, once ${awaited} is back`;
 
 /** The question names what is known to be lost: whoever says yes has accepted it. */
 export function failoverQuestion({ data }: Plan): string {

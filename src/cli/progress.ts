@@ -152,7 +152,11 @@ function resultText(result: StepResult, { c }: Style): string {
   const parts: string[] = [];
   if (typeof result['forkPoint'] === 'string') parts.push(`fork point ${result['forkPoint']}`);
   if (typeof result['behind'] === 'number')
-    parts.push(`${formatCount(result['behind'])} transactions behind`);
+    parts.push(
+      result['behind'] === 0
+        ? 'was up to date'
+        : `was ${formatCount(result['behind'])} ${result['behind'] === 1 ? 'transaction' : 'transactions'} behind`,
+    );
   const number = (key: string): number | undefined =>
     typeof result[key] === 'number' ? result[key] : undefined;
   const compared = number('rowsCompared');
@@ -163,8 +167,8 @@ function resultText(result: StepResult, { c }: Style): string {
         .join(', ')}`,
       ...(typeof result['overwritten'] === 'string' ? [`kept in ${result['overwritten']}`] : []),
     );
-  else if (typeof result['rowsCopied'] === 'number')
-    parts.push(`${formatCount(result['rowsCopied'])} rows copied`);
+  else if (Number(result['rowsCopied'] ?? 0) > 0)
+    parts.push(`${formatCount(Number(result['rowsCopied']))} rows copied`);
   if (result['drained'] === false) parts.push('not drained in time');
   return parts.length === 0 ? '' : c.dim(`  ${parts.join(', ')}`);
 }

@@ -26,6 +26,7 @@ server, and not for sessions that turn synchronous_commit down.`;
     'accept-waiting': Flags.boolean({
       summary: 'Set it although fewer replicas stream than commits will wait for.',
     }),
+    'accept-minority': Flags.boolean({ summary: 'Go on although fewer than half of the nodes answer.' }),
     'accept-unrecorded': Flags.boolean({
       summary: 'Wait for fewer although too few replicas can hear of it now.',
     }),
@@ -40,6 +41,7 @@ server, and not for sessions that turn synchronous_commit down.`;
       wanted,
       acceptWaiting: this.flags['accept-waiting'],
       acceptUnrecorded: this.flags['accept-unrecorded'],
+      acceptMinority: this.flags['accept-minority'],
     };
     return this.change({
       fleet,

@@ -50,6 +50,16 @@ export const countCopied = (url: string): Promise<number> =>
     return copied;
   });
 
+/** A client that has not heard of the new leader changes the stock of the first rows where it always did. */
+export const writeAstray = (url: string, rows: number): Promise<number> =>
+  withClient(url, async (client) => {
+    const { rowCount } = await client.query(
+      'update public.products set stock = stock + 1000 where id in (select id from public.products order by id limit $1)',
+      [rows],
+    );
+    return rowCount ?? 0;
+  });
+
 const field = (value: string | number | null): string =>
   value === null ? '' : `"${String(value).replaceAll('"', '""')}"`;
 

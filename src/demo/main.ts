@@ -1,6 +1,6 @@
 /**
- * npm run demo: a cluster of four real servers, its leader killed under a client that writes on, and what that
- * cost, measured. Everything lives in a temporary directory and is gone at the end, after Ctrl-C as well.
+ * npm run demo: a cluster of four real servers, its leader killed under a client that writes on, brought back with
+ * what only it had saved, and made the leader again; what all that cost, measured. Everything lives in a temporary directory and is gone at the end, after Ctrl-C as well.
  */
 import { fileURLToPath } from 'node:url';
 import { reportFailure } from '../cli/report.js';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RepctlError } from '../errors.js';
 import { formatCount, formatDuration } from '../ui/format.js';
-import { type Urls, countCopied, countKept, writeCsv } from './data.js';
+import { type Urls, countCopied, countKept, writeAstray, writeCsv } from './data.js';
 import { type Write, acknowledged, byNode, firstAfter, longestGap, parseRecord, rate } from './ledger.js';
 import type { Stage } from './stage.js';
 import type { Figures } from './summary.js';
@@ -14,6 +14,8 @@ const PRODUCTS = 10_000;
 const PAUSE_MS = 5;
 /** Writes seen before the story goes on. */
 const ENOUGH = 150;
+/** Rows that a client changes on the old leader after the failover. */
+const ASTRAY = 3;
 const LONGEST_WAIT_MS = 20_000;
 
 interface Writer {
@@ -67,10 +69,33 @@ export async function play(
     // Exit 4: n1 is still dead, and status says so.
     await stage.repctl(['status'], [4]);
 
+    stage.heading('The old leader comes back');
+    await stage.repctl(['sandbox', 'start', 'n1']);
+    const astray = await writeAstray(urls['n1'] ?? '', ASTRAY);
+    stage.say(
+      `It knows nothing of the new leader, and a client that does not either has just changed ${String(astray)} rows there.`,
+    );
+    await stage.repctl(['status'], [4]);
+    stage.say(
+      'It is fenced, what only it has goes to a file, and its rows are set right. No table is copied.',
+    );
+    await stage.repctl(['rejoin', 'n1', '--yes']);
+
+    stage.heading('Home again');
+    stage.say('A planned change of the leader, while the client writes: nothing is lost.');
+    const home = await stage.repctl(['switchover', 'n1', '--yes']);
+    await waitFor(
+      writer,
+      stage,
+      (writes) =>
+        acknowledged(writes).filter((write) => write.node === 'n1' && write.endedAt > home.startedAt)
+          .length >= ENOUGH,
+    );
+
     stage.heading('Are they equal?');
-    stage.say('Every row of the replicas against the leader, while the client writes.');
+    stage.say('Every row of every replica against the leader, while the client writes.');
     const replicas = Object.keys(urls).filter((name) => name !== 'n1' && name !== first?.node);
-    await stage.repctl(['check', ...replicas.flatMap((name) => ['--node', name])]);
+    await stage.repctl(['check']);
     await writer.stop();
 
     stage.heading('What happened');
@@ -82,6 +107,7 @@ export async function play(
       replicas,
       killedAt: kill.startedAt,
       failoverAt: failover.startedAt,
+      homeAt: home.startedAt,
     });
   } finally {
     await writer.stop();
@@ -94,6 +120,8 @@ interface Ground {
   readonly replicas: readonly string[];
   readonly killedAt: number;
   readonly failoverAt: number;
+  /** When the switchover back was typed. */
+  readonly homeAt: number;
 }
 
 /** The figures of the summary, from the writer's record and from the databases. */
@@ -103,12 +131,14 @@ async function measure({
   replicas,
   killedAt,
   failoverAt,
+  homeAt,
 }: Ground): Promise<Omit<Figures, 'removedMs' | 'totalMs'>> {
-  const gap = longestGap(writes.filter((write) => write.endedAt > killedAt - 1000));
+  const gap = longestGap(writes.filter((write) => write.endedAt > killedAt - 1000 && write.endedAt < homeAt));
+  const homeGap = longestGap(writes.filter((write) => write.endedAt > homeAt));
   const first = firstAfter(writes, failoverAt);
-  if (gap === undefined || first === undefined)
+  if (gap === undefined || first === undefined || homeGap === undefined)
     throw new RepctlError('demo-failed', 'The client never wrote again.', { exit: 1 });
-  const leaderUrl = urls[first.node] ?? '';
+  const leaderUrl = urls['n1'] ?? '';
   const numbers = (result: Write['result']): number[] =>
     writes.filter((write) => write.result === result).map((write) => write.n);
   const acks = numbers('acknowledged');
@@ -123,6 +153,7 @@ async function measure({
     unknown: unknown.length,
     unknownKept: await countKept(leaderUrl, unknown),
     withoutWritesMs: gap.ms,
+    switchoverMs: homeGap.ms,
     failoverToWriteMs: first.endedAt - failoverAt,
     copied: copied.reduce((sum, rows) => sum + rows, 0),
     replicas,

@@ -12,6 +12,8 @@ export interface Figures {
   readonly unknownKept: number;
   /** The longest time between two acknowledged writes around the kill. */
   readonly withoutWritesMs: number;
+  /** The same during the switchover back. */
+  readonly switchoverMs: number;
   /** From the start of `repctl failover` to the first acknowledged write. */
   readonly failoverToWriteMs: number;
   /** Rows that the replicas of the new leader got by a copy. */
@@ -28,14 +30,10 @@ export function renderSummary(figures: Figures, { c }: Style): string {
     [
       'writes acknowledged',
       formatCount(figures.acknowledged),
-      figures.byNode.map(({ node, writes }) => `${formatCount(writes)} by ${node}`).join(', then '),
+      figures.byNode.map(({ node, writes }) => `${formatCount(writes)} by ${node}`).join(', '),
     ],
-    ['kept', formatCount(figures.kept), 'found on the new leader, by number'],
-    [
-      'lost',
-      good(figures.lost),
-      figures.lost === 0 ? '' : 'acknowledged by n1, which died before it sent them',
-    ],
+    ['kept', formatCount(figures.kept), 'found on the leader in the end, by number'],
+    ['lost', good(figures.lost), figures.lost === 0 ? '' : 'not sent when n1 died; rejoin saved them'],
     ...(unknown === 0
       ? []
       : [
@@ -45,12 +43,9 @@ export function renderSummary(figures: Figures, { c }: Style): string {
             `in flight at the kill; ${formatCount(unknownKept)} of them kept`,
           ] as [string, string, string],
         ]),
-    [
-      'without writes',
-      formatDuration(figures.withoutWritesMs),
-      'longest time between two acknowledged writes',
-    ],
+    ['without writes', formatDuration(figures.withoutWritesMs), 'failover: between two acknowledged writes'],
     ['', formatDuration(figures.failoverToWriteMs), 'of it from "repctl failover" to the first write'],
+    ['', formatDuration(figures.switchoverMs), 'switchover: between two acknowledged writes'],
     ['rows copied', good(figures.copied), `to attach ${figures.replicas.join(' and ')} to the new leader`],
     ['removed in', formatDuration(figures.removedMs), ''],
     ['all of it', formatDuration(figures.totalMs), ''],

@@ -13,6 +13,7 @@
 import type { Epoch, Finding } from '../cluster/model.js';
 import type { SeenLeader, Unapplied } from '../cluster/last-seen.js';
 import { type LossGuarantee, lossGuarantee, syncText } from '../cluster/sync.js';
+import { bytes } from '../cluster/words.js';
 import { type Lsn, compareLsn, lsnDistance, maxLsn } from '../postgres/lsn.js';
 import { type Facts, subscriptionOf } from './facts.js';
 
@@ -108,13 +109,11 @@ export function riskNote(risk: Risk): string {
   const seen =
     seenAt === null || seenMsAgo === null
       ? 'no command of this machine saw it in this epoch'
-      : `last seen ${(seenMsAgo / 1000).toFixed(1)} s ago, ${seenAt}`;
-  const bytes =
-    knownBytes === 0
-      ? ''
-      : `; its WAL is known to reach ${lastKnownLsn}, ${String(knownBytes)} bytes further`;
+      : `last seen ${(seenMsAgo / 1000).toFixed(1)} s ago, ${seenAt.slice(0, 19)}Z`;
+  const beyond =
+    knownBytes === 0 ? '' : `; its WAL is known to reach ${lastKnownLsn}, ${bytes(knownBytes)} further`;
   const why = sync.mode === 'async' ? '' : `; ${syncText(sync)} does not rule it out: ${sync.why ?? ''}`;
-  return `${what} (${seen}${bytes}${why})`;
+  return `${what} (${seen}${beyond}${why})`;
 }
 
 /** One more note for what is known to be lost. */

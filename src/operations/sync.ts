@@ -26,6 +26,8 @@ export interface SyncOptions {
   readonly acceptWaiting: boolean;
   /** Go on although too few replicas can hear that commits wait for fewer of them. */
   readonly acceptUnrecorded: boolean;
+  /** Go on although fewer than half of the nodes answer: replicas that are gone must not hold up commits for ever. */
+  readonly acceptMinority?: boolean;
 }
 
 const OPERATION = 'sync';
@@ -184,6 +186,7 @@ export function planSync(snapshot: Snapshot, config: ClusterConfig, options: Syn
   if (findings.length > 0) return refused(OPERATION, findings);
   return planned({
     operation: OPERATION,
+    ...(options.acceptMinority === undefined ? {} : { acceptMinority: options.acceptMinority }),
     title: `Commits on ${leader.name} wait for ${wordsOf(target)}`,
     notes: notesFor(target),
     data: { sync: target },
@@ -215,12 +218,12 @@ interface Asked {
 function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[] {
   const { target, options, mine, others } = asked;
   const findings: Finding[] = [];
-  if (!hasMajority(facts.snapshot))
+  if (!hasMajority(facts.snapshot) && options.acceptMinority !== true)
     findings.push(
       finding(
         'no-majority',
         `Only ${String(facts.reachable.length)} of ${String(facts.config.nodes.length)} nodes answer: another leader may be known to the others.`,
-        'Run it from where more of them can be reached.',
+        'Run it from where more of them can be reached; or, if you know that nobody else leads, add --accept-minority.',
       ),
     );
   const setting = settingAt(leader);
@@ -280,8 +283,8 @@ function unheard(leader: ReachableNode, present: Quorum, options: SyncOptions): 
   return [
     finding(
       'sync-unrecorded',
-      `Only ${hearing.length === 0 ? 'none' : hearing.join(', ')} of ${present.names.join(', ')} can hear of it now: should the leader die before ${String(present.k)} have, a failover would still say that nothing can be lost.`,
-      'repctl sync async --accept-unrecorded',
+      `${hearing.length === 0 ? 'None' : `Only ${hearing.join(', ')}`} of ${present.names.join(', ')} can hear of it now: should the leader die before ${String(present.k)} have, a failover would still say that nothing can be lost.`,
+      'If that is understood, add --accept-unrecorded.',
     ),
   ];
 }

@@ -6,8 +6,23 @@ import { wrap } from './wrap.js';
 
 const SIGNS: Readonly<Record<Severity, string>> = { critical: '✗', error: '✗', warning: '!', info: '·' };
 
+/** One trouble that several nodes have in the same words is told once, with their names. */
+function together(findings: readonly Finding[]): readonly Finding[] {
+  const text = ({ code, severity, node, message, fix }: Finding): string =>
+    JSON.stringify([code, severity, fix, node === undefined ? message : message.replaceAll(node, '*')]);
+  return findings.flatMap((finding, at) => {
+    const { node } = finding;
+    const alike = findings.filter((one) => node !== undefined && text(one) === text(finding));
+    if (node === undefined || alike.length < 2) return [finding];
+    if (findings.findIndex((one) => text(one) === text(finding)) !== at) return [];
+    const others = alike.flatMap((one) => (one === finding || one.node === undefined ? [] : [one.node]));
+    return [{ ...finding, message: `${finding.message} (${others.join(', ')}: likewise)` }];
+  });
+}
+
 /** Lines joined by newlines; empty without findings. */
-export function renderFindings(findings: readonly Finding[], style: Style): string {
+export function renderFindings(all: readonly Finding[], style: Style): string {
+  const findings = together(all);
   const heads = findings.map((it) => [SIGNS[it.severity], it.node, it.code].filter(Boolean).join(' '));
   const longest = Math.max(0, ...heads.map((head) => head.length));
   // In a narrow terminal the message goes below its head, so that it keeps room.

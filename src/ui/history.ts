@@ -27,8 +27,9 @@ export function renderHistory(result: History, style: Style): string {
       { head: 'After' },
       { head: 'By' },
       { head: 'Operator', optional: true },
-      { head: 'Fork point' },
-      { head: 'Left behind' },
+      { head: 'Fork point', optional: true },
+      { head: 'At risk' },
+      { head: 'Found' },
       { head: 'Why', optional: true },
     ],
     result.epochs.map((epoch) => [
@@ -39,7 +40,10 @@ export function renderHistory(result: History, style: Style): string {
       epoch.operation,
       epoch.operator,
       dash(epoch.forkPoint),
-      lossText(result.losses.find((loss) => loss.epoch === epoch.epoch)),
+      ...lossTexts(
+        epoch.operation,
+        result.losses.find((loss) => loss.epoch === epoch.epoch),
+      ),
       dash(epoch.reason),
     ]),
     style,
@@ -67,17 +71,40 @@ const withoutBegun = (events: readonly EventRow[]): readonly EventRow[] =>
       !events.slice(0, i).some((later) => later.kind === event.kind.replace(/-begin$/u, '')),
   );
 
-/** What was said then, and what came out: `≥ 12 kB, found 3 transactions`. */
-function lossText(loss: Loss | undefined): string {
-  if (loss === undefined) return '–';
+/** What was said then, and what came out when the former leader came back: `≥ 12 kB`, `3 transactions`. */
+function lossTexts(operation: string, loss: Loss | undefined): readonly [string, string] {
+  // A switchover drains the leader first: there is nothing to find.
+  if (loss === undefined || (operation === 'switchover' && loss.found === null)) return ['–', '–'];
   const { announcedBytes, found } = loss;
   // What the former leader wrote and sent to nobody is known to it alone.
-  const announced = announcedBytes === null ? '?' : `≥ ${formatBytes(announcedBytes)}`;
-  return found === null ? announced : `${announced}, found ${foundText(found)}`;
+  const announced = announcedBytes === null ? 'unknown' : `≥ ${formatBytes(announcedBytes)}`;
+  return [announced, found === null ? '–' : foundText(found)];
 }
 
-const foundText = ({ transactions, rows }: FoundLoss): string =>
-  transactions === null ? `${String(rows ?? 0)} rows` : `${String(transactions)} tx`;
+const count = (number: number, what: string): string => `${String(number)} ${what}${number === 1 ? '' : 's'}`;
+
+function foundText({ transactions, rows }: FoundLoss): string {
+  const [number, what] = transactions === null ? [rows ?? 0, 'row'] : [transactions, 'transaction'];
+  return number === 0 ? 'nothing' : count(number, what);
+}
+
+/** Step ids as words; the rest of them are words already. */
+const WORDS: Readonly<Record<string, string>> = {
+  quiesce: 'drain',
+  drain: 'drain into',
+  'await-copy': 'copy to',
+  'fence-node': 'fence',
+  'unfence-node': 'unfence',
+  'save-stranded': 'save what only it has:',
+  'replay-stranded': 'replay on',
+  rejoin: 'set right, attach',
+};
+
+/** `quiesce:n1` → `drain n1`, `await-copy:n2+n3` → `copy to n2, n3` */
+function stepText(id: string): string {
+  const [kind = '', ...subject] = id.split(':');
+  return `${WORDS[kind] ?? kind} ${subject.join(' ').replaceAll('+', ', ')}`.trimEnd();
+}
 
 function eventLines(event: EventRow, { c }: Style): string {
   const steps = stepsOf(event);
@@ -88,7 +115,10 @@ function eventLines(event: EventRow, { c }: Style): string {
     c.dim(`epoch ${String(event.epoch)}, ${event.operator}`),
     ...(event.reason === null ? [] : [event.reason]),
   ].join('  ');
-  const rest = steps.map((step) => `    ${step.id.padEnd(24)} ${formatDuration(step.ms)}`);
+  const width = Math.max(0, ...steps.map((step) => stepText(step.id).length));
+  const rest = steps.map(
+    (step) => `    ${stepText(step.id).padEnd(width)}  ${formatDuration(step.ms).padStart(7)}`,
+  );
   return [first, ...rest].join('\n');
 }
 
@@ -97,10 +127,10 @@ const BAR = 24;
 /** Steps with bars: how long each took beside the longest. */
 function stepLines(steps: readonly StepTime[], { c, width }: Style): string[] {
   const longest = Math.max(1, ...steps.map((step) => step.ms));
-  const idWidth = Math.max(0, ...steps.map((step) => step.id.length));
+  const idWidth = Math.max(0, ...steps.map((step) => stepText(step.id).length));
   return steps.map(({ id, ms, result }) => {
     const bar = '█'.repeat(Math.max(1, Math.round((ms / longest) * BAR))).padEnd(BAR);
-    const head = `  ${id.padEnd(idWidth)}  ${formatDuration(ms).padStart(8)}  `;
+    const head = `  ${stepText(id).padEnd(idWidth)}  ${formatDuration(ms).padStart(8)}  `;
     const figures = resultText(result);
     const room = width - head.length - BAR - 2;
     return `${head}${c.cyan(bar)}${figures !== '' && figures.length <= room ? `  ${c.dim(figures)}` : ''}`.trimEnd();
@@ -110,10 +140,9 @@ function stepLines(steps: readonly StepTime[], { c, width }: Style): string[] {
 /** Figures and short words of a step's result: `attempts 1, forkPoint 0/5A3F210`. */
 const resultText = (result: StepTime['result']): string =>
   Object.entries(result ?? {})
-    .filter(
-      ([, value]) => typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean',
-    )
-    .map(([key, value]) => `${key} ${String(value)}`)
+    // The zeros of a dead worker's position, and answers to nothing, tell nobody anything.
+    .filter(([, value]) => (typeof value === 'number' || typeof value === 'string') && value !== '0/0')
+    .map(([key, value]) => `${key.replaceAll(/[A-Z]/gu, (it) => ` ${it.toLowerCase()}`)} ${String(value)}`)
     .join(', ');
 
 function renderReign(reign: Reign, style: Style): string {
@@ -168,12 +197,12 @@ function renderAudit(runs: readonly AuditRun[], { c }: Style): string {
   return runs
     .map((run) => {
       const ms = Date.parse(run.endedAt) - Date.parse(run.startedAt);
-      const head = `${time(run.startedAt)}  ${c.bold(run.operation)}  ${paint(run.status)}  ${c.dim(`${formatDuration(ms)}, pid ${String(run.pid)}`)}`;
+      const head = `${time(run.startedAt)}  ${c.bold(run.operation)}  ${paint(run.status)}  ${c.dim(`${formatDuration(ms)}, process ${String(run.pid)}`)}`;
       // Where a run ended well its steps say no more than the history does.
       const odd = run.steps.filter((step) => step.ms === null || step.error !== null);
       return [
         head,
-        ...odd.map((step) => `    ${step.id}  ${step.error ?? 'begun, its end is not known'}`),
+        ...odd.map((step) => `    ${stepText(step.id)}  ${step.error ?? 'begun, its end is not known'}`),
       ].join('\n');
     })
     .join('\n');

@@ -17,6 +17,9 @@ interface Shown {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : String(Number(value ?? 0)));
 
+const counted = (value: unknown, what: string): string =>
+  `${text(value)} ${what}${Number(value) === 1 ? '' : 's'}`;
+
 /** Lines to print below the summary; empty when there is nothing to tell. */
 export function renderRejoined(steps: readonly DoneStep[], style: Style): string[] {
   const resultOf = (kind: string) => steps.find(({ id }) => id.startsWith(`${kind}:`))?.result ?? undefined;
@@ -26,7 +29,7 @@ export function renderRejoined(steps: readonly DoneStep[], style: Style): string
   const lines: string[] = [];
   if (saved !== undefined && typeof saved['file'] === 'string')
     lines.push(
-      `stranded: ${text(saved['rows'])} changes in ${text(saved['transactions'])} transactions, ${formatBytes(Number(saved['bytes'] ?? 0))}, in ${saved['file']}`,
+      `stranded: ${counted(saved['rows'], 'change')} in ${counted(saved['transactions'], 'transaction')}, ${formatBytes(Number(saved['bytes'] ?? 0))}, in ${saved['file']}`,
     );
   else if (saved !== undefined) lines.push('stranded: nothing');
   if (typeof compared?.['overwritten'] === 'string')

@@ -95,12 +95,15 @@ describe('npm run demo', () => {
     const { code, output } = await demo.ended;
     const typed = [...output.matchAll(/^\$ repctl (\S+(?: (?!-)[a-z]+)?)/gmu)].map((match) => match[1]);
     expect(typed).toEqual(
-      expect.arrayContaining(['status', 'lag', 'sandbox kill', 'failover', 'check', 'history']),
+      expect.arrayContaining([
+        ...['status', 'lag', 'sandbox kill', 'failover', 'rejoin', 'switchover', 'check', 'history'],
+      ]),
     );
     const acknowledged = figure(output, 'writes acknowledged');
     expect(acknowledged).toBeGreaterThanOrEqual(300);
     expect(figure(output, 'kept') + figure(output, 'lost')).toBe(acknowledged);
     expect(figure(output, 'rows copied')).toBe(0);
+    expect(output).toMatch(/stranded: \d+ changes? in \d+ transactions?/u);
     expect(code, output).toBe(0);
     expect(output).not.toMatch(/postgres:\/\/[^:]+:(?!\*\*\*)/u);
     await expectNothingLeft(sandbox);

@@ -50,6 +50,8 @@ describe('a healthy cluster', () => {
     ['doctor', []],
     ['check', []],
     ['history', []],
+    ['history', ['1']],
+    ['history', ['--audit']],
     ['publication list', []],
     ['publication show', []],
     ['subscription list', []],
@@ -70,6 +72,8 @@ describe('a healthy cluster', () => {
     ['cluster destroy', ['--dry-run'], 0],
     ['node remove', ['n3', '--dry-run'], 0],
     ['rewire', ['n2', '--dry-run'], 0],
+    ['rejoin', ['n2', '--dry-run'], 0],
+    ['switchover', ['n2', '--dry-run'], 0],
     ['subscription disable', ['n3', '--yes'], 0],
     ['subscription enable', ['n3', '--yes'], 0],
     ['subscription refresh', ['n3', '--yes'], 0],
@@ -136,6 +140,12 @@ describe('a cluster without its leader', () => {
     await conforms('slot list');
     await conforms('sandbox start', ['n1']);
     await conforms('status', [], 4);
+  });
+
+  it('takes the old leader back, and home', async () => {
+    await conforms('rejoin', ['n1', '--yes']);
+    await conforms('switchover', ['n1', '--yes']);
+    await conforms('history', ['3']);
   });
 });
 

@@ -15,6 +15,7 @@ it('says what was measured, within 80 columns', () => {
       unknown: 1,
       unknownKept: 0,
       withoutWritesMs: 2345,
+      switchoverMs: 41,
       failoverToWriteMs: 612,
       copied: 0,
       replicas: ['n3', 'n4'],
@@ -24,12 +25,13 @@ it('says what was measured, within 80 columns', () => {
     plainStyle(),
   );
   expect(text).toBe(`Measured in this run
-  writes acknowledged     1,704  1,395 by n1, then 309 by n2
-  kept                    1,703  found on the new leader, by number
-  lost                        1  acknowledged by n1, which died before it sent them
+  writes acknowledged     1,704  1,395 by n1, 309 by n2
+  kept                    1,703  found on the leader in the end, by number
+  lost                        1  not sent when n1 died; rejoin saved them
   never answered              1  in flight at the kill; 0 of them kept
-  without writes          2.3 s  longest time between two acknowledged writes
+  without writes          2.3 s  failover: between two acknowledged writes
                          612 ms  of it from "repctl failover" to the first write
+                          41 ms  switchover: between two acknowledged writes
   rows copied                 0  to attach n3 and n4 to the new leader
   removed in             900 ms
   all of it                31 s`);
