@@ -7,7 +7,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { connectionOf } from '../../../src/config/connection.js';
 import { openSession } from '../../../src/postgres/session.js';
-import { takeSql } from '../../../src/cluster/lock-sql.js';
 import { killNode } from '../../../src/sandbox/sandbox.js';
 import { catalogsOf } from '../../support/catalog.js';
 import { type Cli, makeCli } from '../../support/home-cli.js';
@@ -283,20 +282,6 @@ describe('a healthy cluster', () => {
         };
       },
       tries: [switching('n2', { code: 'foreign-trigger', hint: /drop trigger mine on/ })],
-      then: 'switchover n2',
-    },
-    {
-      what: 'a lock of its own kind that an idle client holds, and no repctl',
-      plant: async () => {
-        const session = await servers.superuser('n1');
-        await session.query(takeSql, ['psql', 'someone']);
-        return () => session.close();
-      },
-      tries: ['switchover n2', 'failover', 'promote n2', 'rewire n2', 'rejoin n2'].map((args) => ({
-        args,
-        code: 'operation-in-progress',
-        hint: /--break-lock/,
-      })),
       then: 'switchover n2',
     },
     {
