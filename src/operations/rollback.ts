@@ -11,6 +11,7 @@ import type { FinishedStep } from '../plan/execute.js';
 import type { Journal } from '../plan/journal.js';
 import type { Plan } from '../plan/plan.js';
 import type { Session } from '../postgres/session.js';
+import { isConnectionLoss } from '../postgres/sqlstate.js';
 import { setFence } from '../replication/fencing.js';
 import type { TableName } from '../cluster/model.js';
 import type { Action, Promote } from './actions.js';
@@ -82,7 +83,9 @@ async function rollBack(
     await told(error instanceof RepctlError ? error.code : 'bug');
     return rolledBack(error, `${leader} leads and takes writes; the cluster is as before.`);
   } catch (failure) {
-    return stillFenced(promotion, error, failure, target);
+    return leaderGone(leader, failure)
+      ? nothingPromoted(promotion, error, failure)
+      : stillFenced(promotion, error, failure, target);
   }
 }
 
@@ -176,6 +179,21 @@ const unknownFate = ({ node, previousLeader }: Promote, error: unknown): RepctlE
       exit: EXIT.incomplete,
       hint: `${previousLeader} stays fenced, so that two nodes never take writes. When ${node} is back: repctl switchover ${node}`,
       details: { node, leader: previousLeader },
+      cause: error,
+    },
+  );
+
+const leaderGone = (leader: string, failure: unknown): boolean =>
+  isConnectionLoss(failure) && failure instanceof RepctlError && failure.details['node'] === leader;
+
+const nothingPromoted = ({ node, previousLeader }: Promote, error: unknown, failure: unknown): RepctlError =>
+  new RepctlError(
+    'leader-gone',
+    `${previousLeader} does not answer any more, and nothing was promoted: ${previousLeader} is the leader still.\n${messageOf(failure)}`,
+    {
+      exit: EXIT.incomplete,
+      hint: `repctl failover\nShould ${previousLeader} come back first, it may be fenced: repctl switchover ${node} goes on, repctl unfence ${previousLeader} gives it up`,
+      details: { leader: previousLeader, during: messageOf(error) },
       cause: error,
     },
   );

@@ -150,11 +150,28 @@ export function syncSteps(
   const attached = [...new Set([...followers(facts, leader, epoch), ...replicas.map((node) => node.name)])];
   const target = syncFor(facts, leader, attached);
   // Whatever else is set there belongs to somebody else.
-  if (target === undefined) return resets;
+  if (target === undefined) return [...resets, ...afterCopy(replicas, epoch)];
   const steps = stepsTo(facts, { leader, epoch, target });
   const told = new Set(steps.map((step) => step.id));
   return [...steps, ...resets.filter((step) => !told.has(step.id))];
 }
+
+/**
+ * A copy is made with `local`, and who waits for it sets it back (createSubscriptionSql()); killed just in between, it
+ * is still there.
+ */
+const afterCopy = (replicas: readonly ReachableNode[], epoch: number): OperationStep[] =>
+  replicas.flatMap((node) => {
+    const subscription = subscriptionOf(node, epoch);
+    return subscription !== undefined && isCopied(subscription) && subscription.synchronousCommit === 'local'
+      ? [
+          stepFor(
+            { kind: 'sync-commit', node: node.name, subscription: subscription.name, value: 'off' },
+            'sync-off',
+          ),
+        ]
+      : [];
+  });
 
 export function planSync(snapshot: Snapshot, config: ClusterConfig, options: SyncOptions): Planned<Action> {
   const facts = factsOf(snapshot, config);

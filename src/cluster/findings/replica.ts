@@ -137,6 +137,12 @@ function slotProblem(
   return undefined;
 }
 
+/** Conflicts that end the worker with an error (conflict.c); the others are counted and passed over. */
+const FATAL_CONFLICTS = new Set(['insert_exists', 'update_exists', 'multiple_unique_conflicts']);
+
+/** With fewer failures and no such conflict a worker that is gone has most likely lost its connection. */
+const FEW_ERRORS = 3;
+
 /**
  * The server counts lost connections as apply errors too, so the count alone accuses no row: a worker that gets as
  * far as the slot and leaves it again and again (17+ tell when) fails on what it receives.
@@ -148,17 +154,16 @@ function stalled(view: View, node: ReachableNode, subscription: SubscriptionInfo
     since == null || leader === undefined
       ? false
       : Date.parse(leader.serverTime) - Date.parse(since) > view.limits.retryMs;
-  if (leader && subscription.applyErrors > 0 && !turnedAway) {
-    const kinds = Object.entries(subscription.conflicts)
-      .filter(([, count]) => count > 0)
-      .map(([kind]) => `, ${kind}`);
+  const kinds = Object.entries(subscription.conflicts).flatMap(([kind, count]) => (count > 0 ? [kind] : []));
+  const accused = subscription.applyErrors >= FEW_ERRORS || kinds.some((kind) => FATAL_CONFLICTS.has(kind));
+  if (leader && accused && subscription.applyErrors > 0 && !turnedAway) {
     return {
       code: 'apply-error',
       severity: 'error',
       node: node.name,
       // The text of the error is in the server's log alone.
-      message: `the apply worker keeps failing (${String(subscription.applyErrors)} tries${kinds.join('')}); the log of ${node.name} says on what`,
-      fix: `repctl check --node ${node.name} shows rows that differ; set them right on ${node.name}, or repctl subscription skip ${node.name}`,
+      message: `the apply worker keeps failing (${[`${String(subscription.applyErrors)} tries`, ...kinds].join(', ')}); the log of ${node.name} says on what`,
+      fix: `repctl check --node ${node.name} shows whether rows differ. Only if some do: set them right on ${node.name}, or repctl subscription skip ${node.name} --lsn LSN, which that log names`,
     };
   }
   return {

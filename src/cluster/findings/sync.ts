@@ -83,6 +83,22 @@ export function syncFindings(snapshot: Snapshot): readonly Finding[] {
           'it applies with synchronous_commit=off, so that commits on the leader wait about 200 ms for it',
         fix: `repctl sync ${syncText(state)}`,
       });
+    // What an initial copy is made with, left by a repctl that was killed at its end; or sync mode was left meanwhile.
+    if (
+      state.k === 0 &&
+      quorum?.k === 0 &&
+      subscription?.enabled === true &&
+      subscriptionEpoch(subscription.name) === state.epoch &&
+      subscription.synchronousCommit === 'local' &&
+      subscription.tables.every((table) => table.state === 'r')
+    )
+      findings.push({
+        code: 'commits-locally',
+        severity: 'info',
+        node: node.name,
+        message: 'it applies with synchronous_commit=local, which is slower and which nobody needs here',
+        fix: `repctl rewire ${node.name}`,
+      });
   }
   return findings;
 }

@@ -49,6 +49,7 @@ export async function awaitCopy(
   const failures = new Map<string, number>();
   const origin = watchLeader(context, action.leader);
   const confirms = waits(await modeOf(context, action.leader));
+  const stalls = new Map<string, (mark: string) => number>();
   const ready = await Promise.all(
     action.nodes.map((name) =>
       waitFor(
@@ -69,6 +70,10 @@ export async function awaitCopy(
           const first = failures.get(name) ?? errors;
           failures.set(name, first);
           if (errors - first >= COPY_TRIES) throw copyFailed(name, errors);
+          const stalled = stalls.get(name) ?? sinceChange();
+          stalls.set(name, stalled);
+          if (stalled(await copyMark(context, name)) > patience(context))
+            throw copyStalled(context, action, name);
           copied.set(name, Math.max(copied.get(name) ?? 0, await rowsCopied(context, name)));
           report({ done: [...copied.values()].reduce((sum, rows) => sum + rows, 0), total, unit: 'rows' });
           return undefined;
@@ -79,6 +84,43 @@ export async function awaitCopy(
   );
   return { nodes: ready.length };
 }
+
+/**
+ * How long a copy may stand still, milliseconds. A link that lets nothing through is noticed by the server itself after
+ * wal_receiver_timeout, one minute; then it tries again for ever. Old transactions on the leader hold a copy up too.
+ */
+const patience = ({ fleet }: RunnerContext): number => Math.max(5_000, 3 * fleet.config.statementTimeoutMs);
+
+/** Takes what is seen now; milliseconds since it was something else. */
+function sinceChange(): (mark: string) => number {
+  const last = { mark: '', at: performance.now() };
+  return (mark) => {
+    if (mark !== last.mark) Object.assign(last, { mark, at: performance.now() });
+    return performance.now() - last.at;
+  };
+}
+
+/** What moves while an initial copy goes on, and stands still while nothing arrives. */
+async function copyMark(context: RunnerContext, name: string): Promise<string> {
+  const session = await context.fleet.session(name);
+  const [row] = await session.query<{ mark: string }>(
+    `select concat_ws(' ', (select string_agg(srsubstate::text, '' order by srsubid, srrelid) from pg_subscription_rel),
+            (select sum(tuples_processed) from pg_stat_progress_copy),
+            (select string_agg(received_lsn::text, ' ' order by relid) from pg_stat_subscription where relid is not null)) as mark`,
+  );
+  return row?.mark ?? '';
+}
+
+const copyStalled = (context: RunnerContext, { leader }: AwaitCopy, node: string): RepctlError =>
+  new RepctlError(
+    'copy-stalled',
+    `${node}: nothing has arrived from ${leader} for ${String(Math.round(patience(context) / 1000))} s, and the initial copy is not over.`,
+    {
+      exit: EXIT.incomplete,
+      hint: `repctl doctor shows whether ${node} reaches ${leader}, and transactions on ${leader} that a copy waits for.`,
+      details: { node, leader },
+    },
+  );
 
 /** Whether it was looked at just now: a leader that is gone ends the wait, and it is not asked at every turn. */
 function watchLeader(context: RunnerContext, leader: string): () => Promise<boolean> {

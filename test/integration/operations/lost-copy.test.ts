@@ -3,7 +3,10 @@
  * sync slot on the leader is gone. Nothing of its own would ever end that.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Fleet } from '../../../src/cluster/fleet.js';
+import { analyse } from '../../../src/cluster/analyse.js';
+import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
+import { DEFAULT_LIMITS } from '../../../src/cluster/limits.js';
+import { observe } from '../../../src/cluster/observe.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { makePlan, runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
@@ -61,6 +64,43 @@ describe('an initial copy that lost its slot', () => {
         `select subsynccommit as mode from pg_subscription where subname = 'repctl_n2_e1'`,
       );
     expect(await subscription()).toEqual([{ mode: 'off' }]);
+  });
+
+  it('what a repctl left that was killed at the end of a copy is set back', async () => {
+    const node = await fleet.session('n2');
+    await node.simple('alter subscription repctl_n2_e1 set (synchronous_commit = local)');
+    const left = await observe(fleet);
+    expect(analyse(left, fleet.config, DEFAULT_LIMITS).findings).toMatchObject([
+      { code: 'commits-locally', severity: 'info', node: 'n2', fix: 'repctl rewire n2' },
+    ]);
+    const steps = await runOperation(planner(false), { fleet, journal: noJournal });
+    expect(steps.map(({ id }) => id)).toEqual(['sync-commit:n2']);
+    expect(analyse(await observe(fleet), fleet.config, DEFAULT_LIMITS).findings).toEqual([]);
+  });
+
+  it('who waits for a copy that stands still is told, and goes on later', async () => {
+    const replica = await servers.superuser('n2');
+    await replica.simple('alter subscription repctl_n2_e1 disable');
+    await expect
+      .poll(() => replica.query('select 1 from pg_stat_subscription where pid is not null'))
+      .toEqual([]);
+    await replica.simple(`set session_replication_role = replica`);
+    await replica.simple(`truncate products cascade`);
+    await replica.simple(
+      `update pg_subscription_rel set srsubstate = 'i', srsublsn = null where srrelid = 'products'::regclass`,
+    );
+    await replica.simple('begin; lock table products in share mode');
+    await (await fleet.session('n2')).simple('alter subscription repctl_n2_e1 enable');
+    const hasty = openFleet({ ...servers.config, statementTimeoutMs: 1500 });
+    await expect(runOperation(planner(false), { fleet: hasty, journal: noJournal })).rejects.toMatchObject({
+      code: 'copy-stalled',
+      exit: 7,
+    });
+    await hasty.close();
+    await replica.simple('commit');
+    const steps = await runOperation(planner(false), { fleet, journal: noJournal });
+    expect(steps[0]?.id).toBe('await-copy:n2');
+    await expectEqual(fleet, 'n1', ['n2']);
   });
 
   it('who waits for a copy is told when the leader is gone', async () => {
