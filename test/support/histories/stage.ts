@@ -146,6 +146,7 @@ async function furnish(node: SandboxNode, synchronousCommit: string): Promise<vo
     await shop.query(
       `grant execute on function pg_catalog.pg_show_replication_origin_status() to ${ident(EVERYDAY_ROLE)}`,
     );
+    await shop.query(`grant execute on function pg_catalog.pg_reload_conf() to ${ident(EVERYDAY_ROLE)}`);
     await shop.query(`set role ${ident(EVERYDAY_ROLE)}`);
     await shop.query(TABLES_SQL);
   } finally {
