@@ -1,6 +1,13 @@
 /** What every operation asks of a Snapshot before it plans. Pure. */
 import type { ClusterConfig } from '../config/schema.js';
-import type { Epoch, Finding, ReachableNode, Snapshot, SubscriptionInfo } from '../cluster/model.js';
+import type {
+  Epoch,
+  Finding,
+  ReachableNode,
+  SlotInfo,
+  Snapshot,
+  SubscriptionInfo,
+} from '../cluster/model.js';
 import { currentEpoch, reachableLeader, reachableNodes } from '../cluster/epochs.js';
 import { slotName, subscriptionEpoch, subscriptionName } from '../cluster/names.js';
 
@@ -72,8 +79,12 @@ export const hasStandbySlots = (node: ReachableNode, siblings: readonly string[]
   siblings.every(
     (sibling) =>
       node.standbyBases.some((base) => base.sibling === sibling && base.epoch === epoch) &&
-      node.slots.some((slot) => slot.name === slotName(sibling) && slot.walStatus !== 'lost'),
+      node.slots.some((slot) => slot.name === slotName(sibling) && isUsable(slot)),
   );
+
+/** The server has not given it up. */
+export const isUsable = (slot: SlotInfo): boolean =>
+  slot.walStatus !== 'lost' && (slot.invalidReason ?? null) === null;
 
 /** A refusal for a name that is not in the configuration. */
 export const unknownNode = (facts: Facts, name: string): Finding => ({

@@ -1,7 +1,16 @@
 /** How every operation that attaches replicas ends: the stream proved, standby slots made, tombstones dropped. */
 import type { ReachableNode } from '../cluster/model.js';
 import type { OperationStep } from './actions.js';
-import { type Facts, hasStandbySlots, isAttached, nodeOf, subscriptionOf, olderTombstones } from './facts.js';
+import { slotName } from '../cluster/names.js';
+import {
+  type Facts,
+  hasStandbySlots,
+  isAttached,
+  isCopied,
+  nodeOf,
+  olderTombstones,
+  subscriptionOf,
+} from './facts.js';
 import { stepFor } from './steps.js';
 import { syncSteps } from './sync.js';
 
@@ -21,15 +30,22 @@ export interface Ending {
 
 /**
  * `verify` comes first: until a transaction was applied, a replica's origin is 0/0 and says nothing, and the
- * base of a standby slot must be a true position. Standby slots come last: where none lacks them, all is done.
+ * base of a standby slot must be a true position. Standby slots come last: where none lacks them, all is done. They
+ * are made on every attached replica that lacks one, not only on those which the operation was about: a node that
+ * comes back was not there when its siblings made theirs, and others may have come while it was away.
  */
 export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
   const { leader, epoch, replicas, operation, subject, fresh = [] } = ending;
   const names = replicas.map((node) => node.name);
   const siblingsOf = (node: ReachableNode) => standbySiblings(facts, leader, epoch, node.name, names);
-  const lacking = replicas.filter(
-    (node) => fresh.includes(node.name) || !hasStandbySlots(node, siblingsOf(node), epoch),
+  const lacks = (node: ReachableNode) => !hasStandbySlots(node, siblingsOf(node), epoch);
+  const others = facts.reachable.filter(
+    (node) => node.name !== leader && !names.includes(node.name) && follows(node, epoch),
   );
+  const lacking = [
+    ...replicas.filter((node) => fresh.includes(node.name) || lacks(node)),
+    ...others.filter(lacks),
+  ];
   const told =
     nodeOf(facts, leader)?.events.some(
       (event) => event.kind === operation && event.epoch === epoch && event.node === subject,
@@ -44,14 +60,30 @@ export function finishSteps(facts: Facts, ending: Ending): OperationStep[] {
     ...replicas.flatMap((node) => leftoverSteps(node, epoch)),
     ...tombstoneSteps(facts, leader, epoch, names, ending.tombstone),
     ...syncSteps(facts, { leader, epoch, replicas }),
+    ...replicas
+      .filter((node) => !fresh.includes(node.name))
+      .flatMap((node) => staleSlotSteps(facts, node, { leader, epoch, wanted: siblingsOf(node) })),
     ...lacking.map((node) =>
       stepFor({ kind: 'standby', node: node.name, siblings: siblingsOf(node), leader, epoch }, 'standby'),
     ),
   ];
 }
 
+/** Attached with its copy done, and alive: what it has applied can be asked for. */
+function follows(node: ReachableNode, epoch: number): boolean {
+  const subscription = subscriptionOf(node, epoch);
+  return (
+    isAttached(node, epoch) &&
+    isCopied(subscription) &&
+    (subscription?.workerPid ?? subscription?.appliedLsn ?? null) !== null
+  );
+}
+
+const hasLed = (facts: Facts, leader: string, node: string): boolean =>
+  nodeOf(facts, leader)?.epochs.some((row) => row.leader === node) ?? false;
+
 /**
- * Whose standby slots a node has: everybody else's. But on a node that led once, a sibling which is not attached to
+ * Whose standby slots a node has: everybody else's. But to a node that led once, a sibling which is not attached to
  * the present leader may still be subscribed, and slots go by name: it would read that slot, which begins later,
  * and lose what lies between. So it gets one there when it is attached.
  */
@@ -62,30 +94,35 @@ export function standbySiblings(
   node: string,
   attaching: readonly string[],
 ): readonly string[] {
-  const led = nodeOf(facts, leader)?.epochs.some((row) => row.leader === node) ?? false;
-  const follows = (name: string): boolean => {
+  const led = hasLed(facts, leader, node);
+  const belongs = (name: string): boolean => {
     const other = nodeOf(facts, name);
     return name === leader || attaching.includes(name) || (other !== undefined && isAttached(other, epoch));
   };
   return facts.config.nodes
     .map(({ name }) => name)
-    .filter((name) => name !== node && (!led || follows(name)));
+    .filter((name) => name !== node && (!led || belongs(name)));
 }
 
-/** Attached nodes that led once and so got no standby slot for `node`, which was not attached until now. */
-export const withoutSlotFor = (
+/** See standbySiblings(): slots of a node that led, from before this epoch, for those that are not attached. */
+function staleSlotSteps(
   facts: Facts,
-  leader: ReachableNode,
-  epoch: number,
-  node: string,
-): readonly ReachableNode[] =>
-  facts.reachable.filter(
-    (one) =>
-      one.name !== node &&
-      isAttached(one, epoch) &&
-      leader.epochs.some((row) => row.leader === one.name) &&
-      !hasStandbySlots(one, [node], epoch),
-  );
+  node: ReachableNode,
+  about: { readonly leader: string; readonly epoch: number; readonly wanted: readonly string[] },
+): OperationStep[] {
+  const { leader, epoch, wanted } = about;
+  if (!hasLed(facts, leader, node.name)) return [];
+  // Its attach drops all of them: it comes straight from leading.
+  if (!isAttached(node, epoch) && node.epochs[0]?.leader === node.name) return [];
+  const kept = new Set([
+    ...wanted.map(slotName),
+    ...node.standbyBases.filter((base) => base.epoch === epoch).map((base) => slotName(base.sibling)),
+  ]);
+  const slots = facts.config.nodes
+    .map(({ name }) => slotName(name))
+    .filter((slot) => !kept.has(slot) && node.slots.some(({ name }) => name === slot));
+  return slots.length === 0 ? [] : [stepFor({ kind: 'drop-slots', node: node.name, slots }, 'drop-slots')];
+}
 
 /** Subscriptions of earlier epochs on a node that is attached: an attach that was killed before it dropped them. */
 function leftoverSteps(node: ReachableNode, epoch: number): OperationStep[] {

@@ -8,7 +8,7 @@ import type { StrandedCounts } from '../replication/stranded/model.js';
 import { type EndedReign, endedReign, strandedSource } from '../replication/stranded/source.js';
 import type { Action, OperationStep } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf } from './facts.js';
-import { finishSteps, withoutSlotFor } from './finish.js';
+import { finishSteps } from './finish.js';
 import { obstacles } from './rewire.js';
 import { stepFor } from './steps.js';
 
@@ -56,7 +56,7 @@ export function planRejoin(
   const finish = finishSteps(facts, {
     leader: leader.name,
     epoch: epoch.epoch,
-    replicas: [node, ...withoutSlotFor(facts, leader, epoch.epoch, node.name)],
+    replicas: [node],
     fresh: attached ? [] : [node.name],
     operation: OPERATION,
     subject: node.name,

@@ -20,13 +20,14 @@ import {
   hasStandbySlots,
   isAttached,
   isCopied,
+  isUsable,
   nodeOf,
   ownSubscriptions,
   subscriptionOf,
   unknownNode,
 } from './facts.js';
 import { isPublished, nodeObstacles } from './create.js';
-import { finishSteps, withoutSlotFor } from './finish.js';
+import { finishSteps, standbySiblings } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { countTables, stepFor } from './steps.js';
 
@@ -60,13 +61,13 @@ export function planRewire(
   if (findings.length > 0) return refused(OPERATION, findings);
   if (epoch === undefined || leader === undefined || node === undefined) return refused(OPERATION, []);
 
-  const siblings = config.nodes.map((one) => one.name).filter((name) => name !== node.name);
+  const siblings = standbySiblings(facts, leader.name, epoch.epoch, node.name, []);
   const finish = (fresh: readonly string[]): OperationStep[] => [
     ...finishSteps(facts, {
       fresh,
       leader: leader.name,
       epoch: epoch.epoch,
-      replicas: [node, ...withoutSlotFor(facts, leader, epoch.epoch, node.name)],
+      replicas: [node],
       operation: OPERATION,
       subject: node.name,
     }),
@@ -206,12 +207,7 @@ const rowsOf = (leader: ReachableNode): string => {
 };
 
 const hasItsSlot = (subscription: SubscriptionInfo, leader: ReachableNode): boolean =>
-  leader.slots.some(
-    (slot) =>
-      slot.name === subscription.slotName &&
-      slot.walStatus !== 'lost' &&
-      (slot.invalidReason ?? null) === null,
-  );
+  leader.slots.some((slot) => slot.name === subscription.slotName && isUsable(slot));
 
 const awaitCopy = (node: ReachableNode, leader: ReachableNode, epoch: Epoch): OperationStep =>
   stepFor({ kind: 'await-copy', nodes: [node.name], leader: leader.name, epoch: epoch.epoch });

@@ -169,7 +169,7 @@ export function obstacles(
     // Of a node that does not even follow, its slots say nothing new.
     ...(target === undefined ? replicas : replicas.filter((node) => node.name === target))
       .filter((node) => !troubled.has(node.name))
-      .flatMap((node) => standbySlots(node, epoch, taking)),
+      .flatMap((node) => standbySlots(node, taking)),
   ];
 }
 
@@ -329,32 +329,8 @@ const inUse = (node: ReachableNode, slot: string, pid: number | null, who?: stri
     node.name,
   );
 
-/** What the others will be fed from, should the node lead. */
-function standbySlots(node: ReachableNode, epoch: Epoch, members: readonly string[]): Finding[] {
-  return members
-    .filter((name) => name !== node.name)
-    .flatMap((sibling) => {
-      const name = slotName(sibling);
-      const slot = node.slots.find((one) => one.name === name);
-      const base = node.standbyBases.find((one) => one.sibling === sibling);
-      if (slot === undefined || slot.walStatus === 'lost' || slot.invalidReason !== null)
-        return [
-          error(
-            slot === undefined ? 'slot-missing' : 'slot-invalidated',
-            `${node.name} has no usable slot ${name} from which to feed ${sibling}.`,
-            `repctl rewire ${node.name}`,
-            node.name,
-          ),
-        ];
-      if (slot.active) return [inUse(node, name, slot.activePid)];
-      if (base?.epoch === epoch.epoch) return [];
-      return [
-        error(
-          'standby-stale',
-          `Slot ${name} on ${node.name} is not known to be complete in epoch ${String(epoch.epoch)}.`,
-          `repctl rewire ${node.name}`,
-          node.name,
-        ),
-      ];
-    });
-}
+/** What the others will be fed from, should the node lead. One that is missing or too old is made before the fence. */
+const standbySlots = (node: ReachableNode, members: readonly string[]): Finding[] =>
+  node.slots
+    .filter(({ active, name }) => active && members.some((member) => slotName(member) === name))
+    .map(({ name, activePid }) => inUse(node, name, activePid));

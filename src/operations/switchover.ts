@@ -8,7 +8,7 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN, compareLsn } from '../postgres/lsn.js';
 import { planUpkeep } from '../replication/upkeep.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, isAttached, strangers, subscriptionOf } from './facts.js';
+import { type Facts, factsOf, hasStandbySlots, isAttached, strangers, subscriptionOf } from './facts.js';
 import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
@@ -73,6 +73,11 @@ export function planSwitchover(
       ...request.without.map((name) => `${name} is left out; afterwards: repctl rewire ${name}`),
     ],
     steps: [
+      ...prepareSteps(
+        target,
+        epoch,
+        [leader, ...replicas].map(({ name }) => name),
+      ),
       ...(barrier === undefined
         ? [
             stepFor({
@@ -122,6 +127,17 @@ export function planSwitchover(
     ],
   });
 }
+
+/**
+ * Standby slots that the target lacks. Whatever it has applied by then everybody will have applied once the barrier
+ * is visible on all, so that a slot which begins now is as good as one that was there from the beginning.
+ */
+const prepareSteps = (target: ReachableNode, { epoch, leader }: Epoch, members: readonly string[]) => {
+  const siblings = members.filter((name) => name !== target.name);
+  return hasStandbySlots(target, siblings, epoch)
+    ? []
+    : [stepFor({ kind: 'standby', node: target.name, siblings, leader, epoch })];
+};
 
 /** From how much WAL on moving a slot before the fence is worth its time: less than that is decoded in a moment. */
 const LONG_BYTES = 16 * 1024 * 1024;

@@ -13,6 +13,7 @@ import type {
 import { PUBLICATION, isOwnSlot, slotName, subscriptionName } from '../../src/cluster/names.js';
 import { settingOf } from '../../src/cluster/sync.js';
 import type { Action } from '../../src/operations/actions.js';
+import { hasStandbySlots } from '../../src/operations/facts.js';
 import { PUBLISHED_METADATA } from '../../src/replication/metadata.js';
 import { lsnToNumber, numberToLsn } from '../../src/postgres/lsn.js';
 
@@ -238,9 +239,13 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
         const base =
           node.subscriptions.find((one) => one.name === subscriptionName(node.name, action.epoch))
             ?.appliedLsn ?? '0/0';
+        const lacking = action.siblings.filter((sibling) => !hasStandbySlots(node, [sibling], action.epoch));
         return {
-          ...withSlots(node, action.siblings.map(slotName)),
-          standbyBases: action.siblings.map((sibling) => ({ sibling, epoch: action.epoch, baseLsn: base })),
+          ...withSlots(node, lacking.map(slotName)),
+          standbyBases: [
+            ...node.standbyBases.filter((one) => !lacking.includes(one.sibling)),
+            ...lacking.map((sibling) => ({ sibling, epoch: action.epoch, baseLsn: base })),
+          ],
         };
       });
     case 'quiesce':
@@ -317,8 +322,16 @@ export function simulate(snapshot: Snapshot, action: Action): Snapshot {
     }
     case 'rejoin': {
       const leader = nodeIn(snapshot, action.leader);
-      return change(snapshot, action.node, (node) => ({
+      // Without a slot it reconciles, from one that it makes.
+      const fed = change(snapshot, action.leader, (node) =>
+        node.slots.some(({ name }) => name === slotName(action.node))
+          ? node
+          : withSlots(node, [slotName(action.node)]),
+      );
+      return change(fed, action.node, (node) => ({
         ...node,
+        slots: node.slots.filter((one) => !isOwnSlot(one.name)),
+        standbyBases: [],
         subscriptions: [
           ...node.subscriptions.filter((one) => !isOwn(one)),
           subscription(node.name, action.epoch, leader.tables, 'r', waits(leader)),

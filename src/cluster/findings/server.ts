@@ -72,17 +72,14 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
   const report = view.reports.find((it) => it.name === node.name);
   if (report?.state !== 'streaming' && report?.state !== 'catching-up') return [];
   const siblings = view.snapshot.nodes.filter((it) => it.name !== node.name).map((it) => it.name);
-  // A node that led once gets the slot of a sibling when that is attached, not before: see standbySiblings().
+  // Who is not attached gets one on everybody when it is.
+  const members = siblings.filter((it) => it === view.leaderName || isMember(view, it));
+  // Others may have an older slot for it, but not a node that led once: see standbySiblings().
   const led = view.leader?.epochs.some((row) => row.leader === node.name) ?? false;
-  const due = siblings.filter((name) => {
-    const state = view.reports.find((it) => it.name === name)?.state;
-    return (
-      !led ||
-      name === view.leaderName ||
-      !(state === 'unreachable' || state === 'detached' || state === 'stale')
-    );
-  });
-  const missing = due.filter((it) => !slotFor(node, it));
+  const due = led ? members : siblings;
+  const missing = members.filter(
+    (it) => !slotFor(node, it) || !node.standbyBases.some((base) => base.sibling === it),
+  );
   const findings: Finding[] = [];
   if (missing.length > 0) {
     findings.push({
@@ -90,7 +87,7 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
       severity: 'warning',
       node: node.name,
       message: `no standby slot for ${missing.join(', ')}: after a promotion of ${node.name} they would have to be copied again`,
-      fix: 'repctl cluster create',
+      fix: `repctl rewire ${node.name}`,
     });
   }
   const broken = siblings.filter((it) => slotFor(node, it)?.invalidReason != null);
@@ -100,7 +97,7 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
       severity: 'warning',
       node: node.name,
       message: `the standby slot for ${broken.join(', ')} was invalidated: after a promotion of ${node.name} they would have to be copied again`,
-      fix: `repctl slot drop ${slotName(broken[0] ?? '')} --node ${node.name}, then repctl cluster create`,
+      fix: `repctl rewire ${node.name}`,
     });
   }
   const heavy = siblings.filter((it) => (slotFor(node, it)?.retainedBytes ?? 0) > view.limits.standbyBytes);
@@ -123,6 +120,11 @@ function standbyFindings(view: View, node: ReachableNode): readonly Finding[] {
   }
   return findings;
 }
+
+const isMember = (view: View, name: string): boolean => {
+  const state = view.reports.find((it) => it.name === name)?.state;
+  return state === 'streaming' || state === 'catching-up';
+};
 
 function capacityFindings(node: ReachableNode): readonly Finding[] {
   const findings: Finding[] = [];

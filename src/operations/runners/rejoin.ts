@@ -23,6 +23,7 @@ import { attach } from './leadership.js';
 import { reconcile } from './reconcile.js';
 import { type Moment, momentOf } from './snapshot.js';
 import { shapesOf } from './stranded.js';
+import { dropOwnSlots } from './switchover.js';
 
 /**
  * A temporary slot gives a snapshot of the leader and its point P in the leader's WAL. The rows that either side
@@ -68,6 +69,8 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
   }
   await moveSlot(context, action, outcome.point);
   await swap(context, action, node);
+  // From its reign: who still reads one would get through this node what the new leader writes.
+  await dropOwnSlots(session);
   return { method: 'keys', rowsCopied: 0, ...('rows' in outcome ? outcome.rows : {}) };
 }
 

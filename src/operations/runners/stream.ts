@@ -4,14 +4,20 @@ import { EXIT, RepctlError } from '../../errors.js';
 import { slotName } from '../../cluster/names.js';
 import { probe } from '../../cluster/probe.js';
 import { flushNow } from '../../replication/positions.js';
-import { advanceSlot, dropSlot, ensureSlot, standbyBaseSql } from '../../replication/slots.js';
+import {
+  advanceSlot,
+  dropSlot,
+  dropStandbyBaseSql,
+  ensureSlot,
+  standbyBaseSql,
+} from '../../replication/slots.js';
 import {
   createSubscriptionSql,
   enableSubscriptionSql,
   synchronousCommitSql,
 } from '../../replication/subscriptions.js';
 import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
-import { hasLostCopy, hasStandbySlots, isCopied, subscriptionOf } from '../facts.js';
+import { hasLostCopy, hasStandbySlots, isCopied, isUsable, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
@@ -189,7 +195,10 @@ export async function standby(context: RunnerContext, action: Standby): Promise<
   const lacking = action.siblings.filter((sibling) => !hasStandbySlots(before, [sibling], action.epoch));
   for (const sibling of lacking) {
     const name = slotName(sibling);
-    if (before.slots.find((slot) => slot.name === name)?.walStatus === 'lost') await dropSlot(session, name);
+    const there = before.slots.find((slot) => slot.name === name);
+    // A base that outlived its slot would make a run after a kill believe that the new one holds what the old held.
+    if (there === undefined || !isUsable(there)) await session.simple(dropStandbyBaseSql(sibling));
+    if (there !== undefined && !isUsable(there)) await dropSlot(session, name);
     if (!(await ensureSlot(session, name))) await advanceSlot(session, name, await flushNow(session));
   }
   const timeoutMs = context.fleet.config.statementTimeoutMs;
