@@ -82,8 +82,9 @@ applies nothing twice. With --file it does only that, from a file that was saved
   }
 
   private async replayOf(fleet: ReturnType<Rejoin['fleet']>, file: string) {
-    const { header, counts } = await readStranded(file);
-    const preview = await previewOf(fleet, file, header);
+    const stranded = await readStranded(file);
+    const { header, counts } = stranded;
+    const preview = await previewOf(fleet, file, stranded);
     const request = { node: this.args.node, file, header, counts, preview };
     return makePlan(fleet, (snapshot) => planReplay(snapshot, fleet.config, request));
   }

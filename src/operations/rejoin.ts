@@ -250,7 +250,7 @@ function inTheWay(facts: Facts, node: ReachableNode, reign: EndedReign): Finding
       error(
         'prepared-transactions',
         node.name,
-        `${node.name} holds ${String(node.preparedTransactions)} prepared transactions: whether they were to commit only their owner knows, and their locks keep the fence from closing.`,
+        `${node.name} holds prepared transactions (${String(node.preparedTransactions)}): whether they were to commit only their owner knows, and their locks keep the fence from closing.`,
         `On ${node.name}: commit prepared or rollback prepared each of pg_prepared_xacts`,
       ),
     );

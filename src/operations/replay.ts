@@ -37,7 +37,9 @@ export function planReplay(
       no(
         'stranded-of-another',
         `${file} is of node ${header.node} of cluster ${header.cluster}.`,
-        `repctl rejoin ${header.node} --replay --file …`,
+        header.cluster === config.cluster
+          ? `repctl rejoin ${header.node} --replay --file …`
+          : `With the configuration of ${header.cluster}: repctl rejoin ${header.node} --replay --file …`,
       ),
     );
   if (epoch === undefined || leader === undefined)

@@ -293,5 +293,5 @@ const wouldDiscard = (node: ReachableNode): Finding => ({
   severity: 'error',
   node: node.name,
   message: `${node.name} was the leader and may hold acknowledged writes that nobody else has; a fresh copy throws them away.`,
-  fix: `repctl rewire ${node.name} --recopy --accept-data-loss`,
+  fix: `repctl rejoin ${node.name} saves them first; repctl rewire ${node.name} --recopy --accept-data-loss does not.`,
 });

@@ -117,7 +117,9 @@ const blocked = (session: Session, request: FenceUnderTraffic, holders: readonly
     }.`,
     {
       exit: EXIT.refused,
-      hint: 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
+      hint: holders.some(({ waitsForStandby }) => waitsForStandby)
+        ? 'Who waits for a standby here has committed and is not acknowledged, and no wait helps while none follows. --terminate-blockers ends these sessions; their rows stay, and rejoin saves what nobody else has.'
+        : 'Let them finish, raise --drain-timeout, or end them: --terminate-blockers.',
       details: { node: session.node, blockers: holders.map(holderDetails) },
     },
   );

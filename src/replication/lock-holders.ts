@@ -17,6 +17,8 @@ export interface LockHolder {
   readonly state: string | null;
   readonly query: string | null;
   readonly table: string;
+  /** It has committed and waits for a synchronous standby, with its locks, for as long as none confirms. */
+  readonly waitsForStandby: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function lockHolders(
     `select distinct on (l.virtualtransaction) l.virtualtransaction as transaction, l.pid, a.usename as user,
             case when a.backend_type = 'client backend' then a.application_name else a.backend_type end as "applicationName",
             to_json(a.xact_start at time zone 'UTC') #>> '{}' || 'Z' as since, a.state, left(a.query, 200) as query,
-            l.relation::regclass::text as table
+            l.relation::regclass::text as table, coalesce(a.wait_event = 'SyncRep', false) as "waitsForStandby"
        from pg_locks l left join pg_stat_activity a on a.pid = l.pid
       where l.granted and l.pid is not null and l.pid <> pg_backend_pid() and l.locktype = 'relation'
         and l.database = (select oid from pg_database where datname = current_database())
@@ -59,8 +61,14 @@ export async function endHolders(session: Session, holders: readonly LockHolder[
 }
 
 /** `pid 4711 (app, psql, idle in transaction) holds a lock on products since 2026-11-23T10:14:07Z` */
-export const holderText = ({ pid, user, applicationName, since, state, table }: LockHolder): string =>
-  `pid ${String(pid)} (${[user ?? 'unknown', applicationName, state].filter((part) => (part ?? '') !== '').join(', ')}) holds a lock on ${table}${since === null ? '' : ` since ${since}`}`;
+export function holderText(holder: LockHolder): string {
+  const { pid, user, applicationName, since, table } = holder;
+  const state = holder.waitsForStandby
+    ? 'waits for a synchronous standby to confirm its commit'
+    : holder.state;
+  const about = [user ?? 'unknown', applicationName, state].filter((part) => (part ?? '') !== '').join(', ');
+  return `pid ${String(pid)} (${about}) holds a lock on ${table}${since === null ? '' : ` since ${since}`}`;
+}
 
 /** For --json: without what only tells transactions apart. */
 export function holderDetails(holder: LockHolder): Readonly<Record<string, unknown>> {

@@ -1,6 +1,6 @@
 /** What `rejoin` says at its end: where the stranded writes went, what was replayed, what to type next. */
 import type { Style } from './color.js';
-import { formatBytes } from './format.js';
+import { formatBytes, formatCount } from './format.js';
 import { renderTable } from './table.js';
 
 interface DoneStep {
@@ -18,7 +18,7 @@ interface Shown {
 const text = (value: unknown): string => (typeof value === 'string' ? value : String(Number(value ?? 0)));
 
 const counted = (value: unknown, what: string): string =>
-  `${text(value)} ${what}${Number(value) === 1 ? '' : 's'}`;
+  `${formatCount(Number(value ?? 0))} ${what}${Number(value) === 1 ? '' : 's'}`;
 
 /** Lines to print below the summary; empty when there is nothing to tell. */
 export function renderRejoined(steps: readonly DoneStep[], style: Style): string[] {

@@ -173,7 +173,7 @@ async function setRight(
     const sum = (of: (one: (typeof written)[number]) => number) =>
       written.reduce((all, one) => all + of(one), 0);
     const rows = {
-      compared: total,
+      rowsCompared: total,
       inserted: sum((one) => one.inserted),
       updated: sum((one) => one.updated),
       deleted: sum((one) => one.deleted),

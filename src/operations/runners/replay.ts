@@ -4,7 +4,7 @@ import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
-import { readStranded, strandedTransactions } from '../../replication/stranded/file.js';
+import { type Requests, readStranded, strandedPortions } from '../../replication/stranded/file.js';
 import type { StrandedHeader } from '../../replication/stranded/model.js';
 import { type Conflict, type ReplayCounts, replay } from '../../replication/stranded/replay.js';
 import type { ReplayStranded } from '../actions.js';
@@ -35,7 +35,7 @@ export async function replayStranded(
   action: ReplayStranded,
   { report }: Pick<RunContext, 'report'>,
 ): Promise<StepResult> {
-  const { header, counts } = await readStranded(action.file).catch((error: unknown) => {
+  const { header, counts, requests } = await readStranded(action.file).catch((error: unknown) => {
     // Here it is a step among others: nothing of it is done.
     if (!(error instanceof RepctlError)) throw error;
     const { code, message, hint, details } = error;
@@ -48,6 +48,7 @@ export async function replayStranded(
   });
   const result = await replayFile(context, action, {
     header,
+    requests,
     report: (done) => {
       report({ done, total: counts.changes, unit: 'changes' });
     },
@@ -58,6 +59,7 @@ export async function replayStranded(
 
 export interface ReplayFileOptions {
   readonly header: StrandedHeader;
+  readonly requests: Requests;
   readonly dryRun?: boolean;
   readonly report?: (done: number) => void;
 }
@@ -66,7 +68,7 @@ export interface ReplayFileOptions {
 export async function replayFile(
   context: Pick<RunnerContext, 'fleet'>,
   { leader, file }: Pick<ReplayStranded, 'leader' | 'file'>,
-  { header, dryRun = false, report }: ReplayFileOptions,
+  { header, requests, dryRun = false, report }: ReplayFileOptions,
 ): Promise<Replayed> {
   const node = await look(context as RunnerContext, leader);
   const session = await context.fleet.fresh(leader);
@@ -75,9 +77,10 @@ export async function replayFile(
     const shapes = await shapesOf(session, node);
     const byName = new Map(shapes.map((shape) => [JSON.stringify([shape.schema, shape.name]), shape]));
     let done = 0;
-    const counts = await replay(strandedTransactions(file), {
+    const counts = await replay(strandedPortions(file), {
       leader: session,
       header,
+      requests,
       dryRun,
       shape: (schema, table) => byName.get(JSON.stringify([schema, table])),
       markId: ({ lsn, xid }) =>

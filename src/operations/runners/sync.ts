@@ -63,7 +63,9 @@ async function setStandbyNames(session: Session, value: string): Promise<void> {
 
 /**
  * Committing sessions ask a flag in shared memory that the checkpointer sets when it hears of the reload
- * (SyncRepUpdateSyncStandbysDefined), so the setting holds once it has: seen back in its main loop, twice.
+ * (SyncRepUpdateSyncStandbysDefined), so the setting holds once it has: seen asleep again, twice. It sleeps in its main
+ * loop or, while a checkpoint is spread over minutes, between two writes; the signal wakes it from either, and both
+ * look at the flag before they sleep again (CheckpointerMain, CheckpointWriteDelay).
  */
 async function checkpointerHeard(session: Session, timeoutMs: number): Promise<void> {
   let idleBefore = false;
@@ -73,7 +75,10 @@ async function checkpointerHeard(session: Session, timeoutMs: number): Promise<v
         `select wait_event as event from pg_stat_activity where backend_type = 'checkpointer'`,
       );
       // Not visible without pg_monitor (or none in single-user mode): then the reload's own time must do.
-      const idle = row === undefined || row.event === null || /^checkpointer_?main$/iu.test(row.event);
+      const idle =
+        row === undefined ||
+        row.event === null ||
+        /^(?:checkpointer_?main|checkpoint_?write_?delay)$/iu.test(row.event);
       if (idle && idleBefore) return true;
       idleBefore = idle;
       return undefined;

@@ -8,6 +8,7 @@ import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, link, mkdir, open, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
+import { SCHEMA } from '../../cluster/names.js';
 import type { StrandedCounts, StrandedHeader, StrandedLine, StrandedTrailer } from './model.js';
 import { counter } from './model.js';
 
@@ -140,7 +141,11 @@ export interface ReadStranded {
   readonly trailer: StrandedTrailer;
   readonly counts: StrandedCounts;
   readonly bytes: number;
+  /** By the transaction's number: ids of the product writes in it, as repctl.request holds them. */
+  readonly requests: Requests;
 }
+
+export type Requests = ReadonlyMap<number, readonly string[]>;
 
 /**
  * Reads the file through once and proves it whole; `onLine` is told of each change. Nothing may be acted on before
@@ -158,6 +163,7 @@ export async function readStranded(
   let number = 0;
   let bytes = 0;
   let last: { transaction: number; change: number } = { transaction: 0, change: 0 };
+  const requests = new Map<number, string[]>();
   for await (const { text, whole } of rawLines(file)) {
     number += 1;
     bytes += Buffer.byteLength(text) + (whole ? 1 : 0);
@@ -180,28 +186,45 @@ export async function readStranded(
       if (!next) throw damaged(file, number, 'a line is missing before it');
       last = value;
       count.add(value, value);
+      const id = requestOf(value);
+      if (id !== undefined) requests.set(value.transaction, [...(requests.get(value.transaction) ?? []), id]);
       onLine(value, number);
     }
     hash.update(text).update('\n');
   }
   if (header === undefined) throw damaged(file, 1, 'the file is empty');
   if (trailer === undefined) throw damaged(file, number, 'the end of the file is missing after it');
-  return { header, trailer, counts: count.result(), bytes };
+  return { header, trailer, counts: count.result(), bytes, requests };
 }
 
-/** The changes of a file that {@link readStranded} has proved whole, one transaction at a time. */
-export async function* strandedTransactions(file: string): AsyncGenerator<readonly StrandedLine[]> {
+const requestOf = ({ schema, table, op, key, row }: StrandedLine): string | undefined =>
+  schema === SCHEMA && table === 'request' && op === 'insert'
+    ? (key['id'] ?? row?.['id'] ?? undefined)
+    : undefined;
+
+const PORTION_LINES = 400;
+const PORTION_BYTES = 4_000_000;
+
+/**
+ * The changes of a file that {@link readStranded} has proved whole, in portions: never of two transactions, and a
+ * large transaction in several, so that memory stays the same however large it is.
+ */
+export async function* strandedPortions(file: string): AsyncGenerator<readonly StrandedLine[]> {
   let open: StrandedLine[] = [];
+  let bytes = 0;
   let number = 0;
   for await (const { text } of rawLines(file)) {
     number += 1;
     const value = parse(file, number, text);
     if (!isLine(value)) continue;
-    if (open[0] !== undefined && open[0].transaction !== value.transaction) {
+    const other = open[0] !== undefined && open[0].transaction !== value.transaction;
+    if (other || open.length >= PORTION_LINES || bytes > PORTION_BYTES) {
       yield open;
       open = [];
+      bytes = 0;
     }
     open.push(value);
+    bytes += text.length;
   }
   if (open.length > 0) yield open;
 }

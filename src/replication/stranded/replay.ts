@@ -8,11 +8,11 @@
  */
 import type { TableShape } from '../../consistency/shape.js';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
-import { ident, qualified } from '../../postgres/quote.js';
+import { ident, literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import { SCHEMA } from '../../cluster/names.js';
 import { type ConflictCode, type Left, type Verdict, judge, leftBy, setValues } from './judge.js';
+import type { Requests } from './file.js';
 import type { StrandedHeader, StrandedLine, Values } from './model.js';
 import { keyText, rowsOf } from './rows.js';
 
@@ -40,6 +40,8 @@ export interface ReplayOptions {
   /** A session of the leader that nobody else uses meanwhile. */
   readonly leader: Session;
   readonly header: StrandedHeader;
+  /** Ids of the product writes in a transaction, by its number. */
+  readonly requests: Requests;
   /** The definition of a table on the leader. */
   readonly shape: (schema: string, table: string) => TableShape | undefined;
   readonly markId: (transaction: StrandedLine) => string;
@@ -52,73 +54,96 @@ export interface ReplayOptions {
 interface State {
   /** By table and key: what the file's earlier lines left there. */
   readonly left: Map<string, Left>;
+  /** Of a dry run: rows that would be as an earlier line leaves them, and are not. */
+  readonly supposed: Set<string>;
   counts: { -readonly [Key in keyof ReplayCounts]: number };
 }
 
 const nameOf = (line: StrandedLine, key: Values): string =>
   JSON.stringify([line.schema, line.table, keyText(key)]);
 
-/** `transactions`: of a file that was proved whole. Throws what the leader says, between two transactions or in one. */
+/**
+ * `portions`: of a file that was proved whole, each of one transaction. Throws what the leader says, between two
+ * transactions or in one. Memory holds one portion, and a digest for each row.
+ */
 export async function replay(
-  transactions: AsyncIterable<readonly StrandedLine[]>,
+  portions: AsyncIterable<readonly StrandedLine[]>,
   options: ReplayOptions,
 ): Promise<ReplayCounts> {
   const state: State = {
     left: new Map(),
+    supposed: new Set(),
     counts: { transactions: 0, wholeTransactions: 0, doneBefore: 0, applied: 0, already: 0, conflicts: 0 },
   };
-  for await (const lines of transactions) {
+  const rest = portions[Symbol.asyncIterator]();
+  const at = { next: await rest.next() };
+  const linesOf = async function* (number: number) {
+    while (at.next.done !== true && at.next.value[0]?.transaction === number) {
+      yield at.next.value;
+      options.onChanges?.(at.next.value.length);
+      at.next = await rest.next();
+    }
+  };
+  for (;;) {
+    const first = at.next.done === true ? undefined : at.next.value[0];
+    if (first === undefined) return state.counts;
     state.counts.transactions += 1;
-    await replayOne(lines, state, options);
-    options.onChanges?.(lines.length);
+    await replayOne(first, linesOf(first.transaction), state, options);
   }
-  return state.counts;
+}
+
+/** In repctl.request: number of the change, and why it was not applied. */
+interface RememberedConflict {
+  readonly change: number;
+  readonly code: ConflictCode;
+  readonly reason: string;
 }
 
 interface Mark {
-  readonly outcome: { readonly conflicts?: readonly number[] };
+  readonly outcome: { readonly conflicts?: readonly RememberedConflict[] };
 }
 
+type Portions = AsyncIterable<readonly StrandedLine[]>;
+
 async function replayOne(
-  lines: readonly StrandedLine[],
+  first: StrandedLine,
+  portions: Portions,
   state: State,
   options: ReplayOptions,
 ): Promise<void> {
   const { leader, dryRun = false } = options;
-  const [first] = lines;
-  if (first === undefined) return;
   const id = options.markId(first);
   const [mark] = await leader.query<Mark>(`select outcome from repctl.request where id = $1`, [id]);
-  if (mark !== undefined) return remember(lines, mark, state, options);
-  if (await sentAgain(lines, leader)) {
+  if (mark !== undefined) return remember(portions, mark, state, options);
+  if (await sentAgain(options.requests.get(first.transaction) ?? [], leader)) {
     state.counts.doneBefore += 1;
     state.counts.wholeTransactions += 1;
-    state.counts.already += lines.length;
-    for (const line of lines) note(state, line, { kind: 'already' }, undefined);
+    for await (const lines of portions) {
+      state.counts.already += lines.length;
+      for (const line of lines) note(state, line, { kind: 'already' }, undefined);
+    }
     return;
   }
-  const conflicts: Conflict[] = [];
+  const conflicts: RememberedConflict[] = [];
   let applied = 0;
   let already = 0;
   const body = async () => {
     if (!dryRun) await leader.simple(`set local lock_timeout = '10s'`);
-    const rows = await currentRows(lines, options);
-    for (const line of lines) {
-      const { verdict, current } = await offer(line, rows, state, options);
-      if (verdict.kind === 'apply') applied += 1;
-      else if (verdict.kind === 'already') already += 1;
-      else conflicts.push({ code: verdict.code, reason: verdict.reason, line, leader: current ?? null });
-    }
+    for await (const lines of portions)
+      for (const { line, verdict, current } of await offerAll(lines, state, options)) {
+        if (verdict.kind === 'apply') applied += 1;
+        else if (verdict.kind === 'already') already += 1;
+        else {
+          const { code, reason } = verdict;
+          conflicts.push({ change: line.change, code, reason });
+          await options.onConflict({ code, reason, line, leader: current ?? null });
+        }
+      }
     if (dryRun) return;
-    const outcome = {
-      action: 'replay',
-      key: `${options.header.node} ${String(options.header.epoch)} ${first.lsn}`,
-      applied,
-      conflicts: conflicts.map(({ line }) => line.change),
-    };
+    const key = `${options.header.node} ${String(options.header.epoch)} ${first.lsn}`;
     await leader.query(`insert into repctl.request (id, outcome) values ($1, $2)`, [
       id,
-      JSON.stringify(outcome),
+      JSON.stringify({ action: 'replay', key, applied, conflicts }),
     ]);
   };
   await leader.transaction(body, dryRun ? 'isolation level repeatable read read only' : '');
@@ -126,41 +151,42 @@ async function replayOne(
   state.counts.already += already;
   state.counts.conflicts += conflicts.length;
   if (conflicts.length === 0) state.counts.wholeTransactions += 1;
-  for (const one of conflicts) await options.onConflict(one);
 }
 
-/** A transaction that an earlier run brought over: what conflicted then is told again. */
+/** A transaction that an earlier run brought over: what conflicted then is told again, beside the row as it is now. */
 async function remember(
-  lines: readonly StrandedLine[],
+  portions: Portions,
   { outcome }: Mark,
   state: State,
-  { onConflict }: ReplayOptions,
+  options: ReplayOptions,
 ): Promise<void> {
-  const before = new Set(outcome.conflicts ?? []);
+  const before = new Map((outcome.conflicts ?? []).map((one) => [one.change, one]));
   state.counts.doneBefore += 1;
   if (before.size === 0) state.counts.wholeTransactions += 1;
-  for (const line of lines) {
-    const verdict: Verdict = before.has(line.change)
-      ? {
-          kind: 'conflict',
-          code: 'row-changed',
-          reason: 'it was in conflict when this transaction was replayed',
-        }
-      : { kind: 'already' };
-    note(state, line, verdict, undefined);
-    if (verdict.kind === 'conflict') {
-      state.counts.conflicts += 1;
-      await onConflict({ code: verdict.code, reason: verdict.reason, line, leader: null });
-    } else state.counts.already += 1;
+  for await (const lines of portions) {
+    const told = lines.filter(({ change }) => before.has(change));
+    const rows = await currentRows(told, { ...options, dryRun: true });
+    for (const line of lines) {
+      const known = before.get(line.change);
+      note(
+        state,
+        line,
+        known === undefined ? { kind: 'already' } : { kind: 'conflict', ...known },
+        undefined,
+      );
+      if (known === undefined) state.counts.already += 1;
+      else {
+        const { code, reason } = known;
+        const current = rows.get(nameOf(line, line.oldKey ?? line.key));
+        state.counts.conflicts += 1;
+        await options.onConflict({ code, reason, line, leader: current ?? null });
+      }
+    }
   }
 }
 
-/** The client asked the new leader to do the same request again. */
-async function sentAgain(lines: readonly StrandedLine[], leader: Session): Promise<boolean> {
-  const ids = lines
-    .filter((line) => line.schema === SCHEMA && line.table === 'request' && line.op === 'insert')
-    .map((line) => line.key['id'] ?? line.row?.['id'])
-    .filter((id) => id != null);
+/** The client asked the new leader to do one of these requests again. */
+async function sentAgain(ids: readonly string[], leader: Session): Promise<boolean> {
   if (ids.length === 0) return false;
   const found = await leader.query(`select 1 from repctl.request where id = any($1::uuid[]) limit 1`, [
     `{${ids.join(',')}}`,
@@ -198,35 +224,64 @@ async function currentRows(
   return rows;
 }
 
-async function offer(
-  line: StrandedLine,
-  rows: Map<string, Values | undefined>,
+interface Offered {
+  readonly line: StrandedLine;
+  readonly verdict: Verdict;
+  /** The row as it was found. */
+  readonly current: Values | undefined;
+}
+
+/**
+ * All of a portion's writes go to the leader at once; only when it refuses one of them, they go one by one, to learn
+ * which.
+ */
+async function offerAll(
+  lines: readonly StrandedLine[],
   state: State,
   options: ReplayOptions,
-): Promise<{ verdict: Verdict; current: Values | undefined }> {
-  const oldName = nameOf(line, line.oldKey ?? line.key);
-  const newName = nameOf(line, line.key);
-  const current = rows.get(oldName);
-  let verdict = judge({
-    line,
-    current,
-    currentOfNewKey: rows.get(newName),
-    left: state.left.get(oldName),
-  });
-  let row: Values | undefined;
-  if (verdict.kind === 'apply') {
-    row = line.op === 'delete' ? undefined : { ...current, ...setValues(line) };
-    if (!options.dryRun) {
-      const refused = await write(line, options);
+): Promise<readonly Offered[]> {
+  const names = lines.flatMap((line) => [nameOf(line, line.oldKey ?? line.key), nameOf(line, line.key)]);
+  const before = names.map((name) => [name, state.left.get(name)] as const);
+  const judged = await judgeAll(lines, state, options, () => Promise.resolve(undefined));
+  const wanted = judged.filter(({ verdict }) => verdict.kind === 'apply').map(({ line }) => line);
+  if (options.dryRun === true || wanted.length === 0 || (await writeAll(wanted, options))) return judged;
+  for (const [name, left] of before)
+    if (left === undefined) state.left.delete(name);
+    else state.left.set(name, left);
+  return judgeAll(lines, state, options, (line) => write(line, options));
+}
+
+/** `attempt`: undefined, or why the leader refuses the line. */
+async function judgeAll(
+  lines: readonly StrandedLine[],
+  state: State,
+  options: ReplayOptions,
+  attempt: (line: StrandedLine) => Promise<string | undefined>,
+): Promise<Offered[]> {
+  const rows = await currentRows(lines, options);
+  const offered: Offered[] = [];
+  for (const line of lines) {
+    const oldName = nameOf(line, line.oldKey ?? line.key);
+    const newName = nameOf(line, line.key);
+    const current = rows.get(oldName);
+    let verdict: Verdict = state.supposed.has(oldName)
+      ? { kind: 'apply' }
+      : judge({ line, current, currentOfNewKey: rows.get(newName), left: state.left.get(oldName) });
+    if (verdict.kind === 'apply') {
+      const refused = await attempt(line);
       if (refused !== undefined) verdict = { kind: 'conflict', code: 'refused', reason: refused };
     }
+    let row: Values | undefined;
+    if (verdict.kind === 'apply') {
+      row = line.op === 'delete' ? undefined : { ...current, ...setValues(line) };
+      rows.set(oldName, undefined);
+      rows.set(newName, row);
+      if (options.dryRun === true) for (const name of [oldName, newName]) state.supposed.add(name);
+    }
+    note(state, line, verdict, row);
+    offered.push({ line, verdict, current });
   }
-  if (verdict.kind === 'apply') {
-    rows.set(oldName, undefined);
-    rows.set(newName, row);
-  }
-  note(state, line, verdict, row);
-  return { verdict, current };
+  return offered;
 }
 
 function note(state: State, line: StrandedLine, verdict: Verdict, row: Values | undefined): void {
@@ -235,6 +290,27 @@ function note(state: State, line: StrandedLine, verdict: Verdict, row: Values | 
   if (line.oldKey !== undefined)
     state.left.set(nameOf(line, line.oldKey), verdict.kind === 'conflict' ? left : { kind: 'absent' });
   state.left.set(nameOf(line, line.key), left);
+}
+
+/** What the leader may refuse of a row: class 22 and 23, 42 (a value or column that does not fit), a trigger's P0. */
+const REFUSAL = /^(?:22|23|42|P0)/;
+
+/** Whether the leader took all of them; when not, none. */
+async function writeAll(lines: readonly StrandedLine[], { leader, shape }: ReplayOptions): Promise<boolean> {
+  const statements = lines.map((line) => {
+    const table = shape(line.schema, line.table);
+    return table && writeSql(line, table, (value) => (value === null ? 'null' : literal(value))).sql;
+  });
+  if (statements.includes(undefined)) return false;
+  await leader.simple('savepoint repctl_rows');
+  try {
+    await leader.simple(`${statements.join('; ')}; release savepoint repctl_rows`);
+    return true;
+  } catch (error) {
+    if (!REFUSAL.test(sqlStateOf(error) ?? '')) throw error;
+    await leader.simple('rollback to savepoint repctl_rows; release savepoint repctl_rows');
+    return false;
+  }
 }
 
 /** Undefined, or why the leader did not take it: a constraint (class 23), a value or column that does not fit. */
@@ -248,21 +324,21 @@ async function write(line: StrandedLine, { leader, shape }: ReplayOptions): Prom
     await leader.simple('release savepoint repctl_row');
     return undefined;
   } catch (error) {
-    const state = sqlStateOf(error) ?? '';
-    if (!/^(?:22|23|42|P0|428)/.test(state)) throw error;
+    if (!REFUSAL.test(sqlStateOf(error) ?? '')) throw error;
     await leader.simple('rollback to savepoint repctl_row');
     return messageOf(error);
   }
 }
 
-/** The statement for one change; a column that the update did not touch is not set. */
+/** The statement for one change; a column that the update did not touch is not set. `inline`: values as literals. */
 export function writeSql(
   line: StrandedLine,
   table: TableShape,
+  inline?: (value: string | null) => string,
 ): { readonly sql: string; readonly params: readonly (string | null)[] } {
   const key = line.oldKey ?? line.key;
   const params: (string | null)[] = [];
-  const put = (value: string | null) => `$${String(params.push(value))}`;
+  const put = (value: string | null) => inline?.(value) ?? `$${String(params.push(value))}`;
   const where = () =>
     Object.entries(key)
       .map(([name, value]) => `${ident(name)} = ${put(value)}`)

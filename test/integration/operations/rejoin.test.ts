@@ -201,8 +201,7 @@ describe('rejoin', () => {
     await there.simple(`insert into products (sku, name, price) values ('fresh id', 'x', 1)`);
 
     const file = String(resultOf(steps, 'save-stranded')?.['file']);
-    const { header } = await readStranded(file);
-    const again = await replayFile({ fleet }, { leader, file }, { header });
+    const again = await replayFile({ fleet }, { leader, file }, await readStranded(file));
     expect(again).toMatchObject({ transactions: 7, doneBefore: 7, applied: 0, conflicts: 3 });
     expect(await rejoin(old, { replay: true })).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   readStranded,
   strandedPath,
-  strandedTransactions,
+  strandedPortions,
   writeStranded,
 } from '../../../src/replication/stranded/file.js';
 import type { StrandedHeader, StrandedLine } from '../../../src/replication/stranded/model.js';
@@ -62,7 +62,7 @@ describe('the stranded file', () => {
       { schema: 'public', table: 't', inserts: 6, updates: 0, deletes: 0, truncates: 0 },
     ]);
     const found: number[] = [];
-    for await (const transaction of strandedTransactions(file)) found.push(transaction.length);
+    for await (const transaction of strandedPortions(file)) found.push(transaction.length);
     expect(found).toEqual([2, 1, 3]);
     expect(await readdir(path.dirname(file))).toEqual(['stranded-n1-1.jsonl']);
   });
