@@ -208,7 +208,7 @@ describe('by hand and by change of leader', () => {
     const before = await look();
     expect(before.state).toBe('critical');
     expect(before.findings.find((one) => one.code === 'stale-leader-unfenced')).toMatchObject({
-      fix: 'repctl fence n1',
+      fix: 'repctl fence n1 stops its writes at once, then repctl rejoin n1',
     });
     const client = await servers.superuser('n1');
     await client.query(`insert into products (sku, name, price) values ('stranded', 'x', 1)`);

@@ -172,6 +172,9 @@ describe('rewire by reconcile', () => {
       'reconcile:n5',
       'verify:n5',
       'standby:n5',
+      'standby:n2',
+      'standby:n3',
+      'standby:n4',
     ]);
     await expectEqual(fleet, 'n1', ['n5'], ALL);
     await expect(node.simple(`update swap set code = 'x'`)).rejects.toMatchObject({ code: 'node-fenced' });
