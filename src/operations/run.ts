@@ -72,10 +72,11 @@ export function orRefuse<Action extends { readonly kind: string }>(planned: Plan
 
 /**
  * How long a refusal is looked into again before it is believed, milliseconds. A leader that has just died is
- * still "heard" by replicas until their sockets close, which takes them some moments under load.
+ * still "heard" by replicas until their sockets close, which takes them some moments under load; and a backend of a
+ * run that was killed may still be at work on a slot.
  */
 const SETTLE_MS = 2000;
-const MAY_PASS = new Set(['leader-heard']);
+const MAY_PASS = new Set(['leader-heard', 'slot-active']);
 
 /** Observes and plans. Throws the refusal (exit 6), or what observing throws. */
 export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {

@@ -1,8 +1,10 @@
 /** Logical slots: how they are made, moved and dropped. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { EXIT, RepctlError } from '../errors.js';
 import { literal } from '../postgres/quote.js';
 import { type Lsn, compareLsn } from '../postgres/lsn.js';
 import type { Session } from '../postgres/session.js';
+import { sqlStateOf } from '../postgres/sqlstate.js';
 import { SCHEMA } from '../cluster/names.js';
 import { slotError } from './mapping.js';
 
@@ -52,7 +54,7 @@ export async function advanceSlot(session: Session, slot: string, lsn: Lsn): Pro
   if (found.confirmed !== null && compareLsn(found.confirmed, lsn) >= 0) return found.confirmed;
   let rows: { end_lsn: Lsn }[];
   try {
-    rows = await session.query<{ end_lsn: Lsn }>(advanceSlotSql(slot, lsn));
+    rows = await onceFree(() => session.query<{ end_lsn: Lsn }>(advanceSlotSql(slot, lsn)));
   } catch (error) {
     throw slotError(error, session.node, slot);
   }
@@ -65,6 +67,22 @@ export async function advanceSlot(session: Session, slot: string, lsn: Lsn): Pro
     );
   }
   return end;
+}
+
+/** How long the backend of a run that was killed may still be at work on a slot, milliseconds. */
+const LEAVES_MS = 2000;
+
+/** Runs `work` again while the slot is in use (55006), for as long as that may be somebody who is leaving. */
+async function onceFree<T>(work: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + LEAVES_MS;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlStateOf(error) !== '55006' || performance.now() > deadline) throw error;
+      await pause(20);
+    }
+  }
 }
 
 /** Drops a slot; does nothing when there is none. Throws RepctlError `slot-active` (exit 6) while it is in use. */

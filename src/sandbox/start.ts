@@ -287,8 +287,10 @@ async function makeRoles(node: SandboxNode, password: string): Promise<void> {
       `create role ${role} with login replication ${old ? 'superuser' : 'nosuperuser'} password ${literal(password)}`,
     );
     await admin.simple(`grant pg_monitor to ${role}`);
-    if (!old) await admin.simple(`grant pg_create_subscription to ${role}`);
-    await admin.simple(`grant alter system on parameter synchronous_standby_names to ${role}`);
+    if (!old) {
+      await admin.simple(`grant pg_create_subscription to ${role}`);
+      await admin.simple(`grant alter system on parameter synchronous_standby_names to ${role}`);
+    }
     await admin.simple(`create database ${ident(DATABASE)} owner ${role}`);
   } finally {
     await admin.close();

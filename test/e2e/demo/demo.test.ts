@@ -93,7 +93,7 @@ describe('npm run demo', () => {
     await demo.saw('$ repctl sandbox up');
     const sandbox = await sandboxOf();
     const { code, output } = await demo.ended;
-    const typed = [...output.matchAll(/^\$ repctl (\S+(?: (?!-)[a-z]+)?)/gmu)].map((match) => match[1]);
+    const typed = [...output.matchAll(/^\$ repctl (\S+(?: (?!-)[a-z]+\b)?)/gmu)].map((match) => match[1]);
     expect(typed).toEqual(
       expect.arrayContaining([
         ...['status', 'lag', 'sandbox kill', 'failover', 'rejoin', 'switchover', 'check', 'history'],

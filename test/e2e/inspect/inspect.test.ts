@@ -80,7 +80,7 @@ describe('what can be seen', () => {
     ['subscription list', ['subscriptions', 'unreachable']],
     ['slot list --node n2', ['slots', 'unreachable']],
     ['sequence list', ['leader', 'sequences', 'unreachable']],
-    ['history', ['epochs', 'events', 'leader', 'readFrom', 'unreachable']],
+    ['history', ['epochs', 'events', 'leader', 'losses', 'readFrom', 'unfinished', 'unreachable']],
     ['slot advance --dry-run', ['data', 'notes', 'operation', 'status', 'steps', 'title', 'totalMs']],
   ])('%s --json', async (command, keys) => {
     const { code, data } = await json(...command.split(' '));

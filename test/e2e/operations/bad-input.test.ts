@@ -406,6 +406,12 @@ describe('the leader is gone', () => {
     const stop = await reading('n2', 'repctl_n3');
     const half = await failing(cli, ['failover', 'n2', '--yes'], 7);
     expect(half.hint).toContain('the same command goes on');
+    // What is on its way in the stream is no change of the command that is tried next.
+    const attached = await fleet.session('n4');
+    await until(
+      () => attached.query('select from repctl.epoch where epoch = 2'),
+      (rows) => rows.length === 1,
+    );
     const unfinished = await attempt(
       { args: 'switchover n4', code: 'mid-change', hint: /repctl failover/ },
       REPLICAS,
