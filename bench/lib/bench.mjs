@@ -44,7 +44,7 @@ export function spread(values, digits = 0) {
 }
 
 /**
- * A sandbox of its own for `work(sandbox)`, removed afterwards, after Ctrl-C as well. `sandbox.repctl(args)` runs
+ * A sandbox of its own for `work(sandbox)`, removed afterwards, after Ctrl-C and SIGTERM as well. `sandbox.repctl(args)` runs
  * repctl with --json and returns { code, json, startedAt, ms }.
  */
 export async function withSandbox(upArgs, work) {
@@ -63,7 +63,7 @@ export async function withSandbox(upArgs, work) {
     remove();
     process.exit(130);
   };
-  process.once('SIGINT', stop);
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);
   const repctl = (args) => run(args, env, directory);
   try {
     const up = await repctl(['sandbox', 'up', ...upArgs]);
@@ -75,7 +75,7 @@ export async function withSandbox(upArgs, work) {
       }));
     return await work({ repctl, env, directory, urls });
   } finally {
-    process.removeListener('SIGINT', stop);
+    for (const signal of ['SIGINT', 'SIGTERM']) process.removeListener(signal, stop);
     remove();
   }
 }
