@@ -156,6 +156,8 @@ export interface Promote {
   readonly drained?: boolean;
   /** The former leader's position as a command last noted it down; for the record of what may be lost. */
   readonly seenLsn?: Lsn | undefined;
+  /** What commits waited for rules out that an acknowledged one is lost; recorded, so that history says so too. */
+  readonly lossRuledOut?: true;
   /** What commits wait for from the first write on; absent in async mode. */
   readonly sync?: SyncTarget;
 }

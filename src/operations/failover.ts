@@ -87,6 +87,7 @@ export function planFailover(
         subscription: subscriptionOf(chosen, epoch.epoch)?.name ?? '',
         operation: OPERATION,
         ...(risk.seenAt === null ? {} : { seenLsn: request.lastSeen?.lsn }),
+        ...(risk.sync.impossible ? { lossRuledOut: true as const } : {}),
         ...(sync === undefined ? {} : { sync }),
       }),
       ...tail.steps,

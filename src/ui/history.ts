@@ -77,8 +77,20 @@ function lossTexts(operation: string, loss: Loss | undefined): readonly [string,
   if (loss === undefined || (operation === 'switchover' && loss.found === null)) return ['–', '–'];
   const { announcedBytes, found } = loss;
   // What the former leader wrote and sent to nobody is known to it alone.
-  const announced = announcedBytes === null ? 'unknown' : `≥ ${formatBytes(announcedBytes)}`;
+  const announced = loss.ruledOut
+    ? 'nothing'
+    : announcedBytes === null || announcedBytes === 0
+      ? 'unknown'
+      : `≥ ${formatBytes(announcedBytes)}`;
   return [announced, found === null ? '–' : foundText(found)];
+}
+
+function announcedText({ announcedBytes, ruledOut, node }: Loss): string {
+  if (ruledOut) return `nothing that ${node} acknowledged can be lost: commits waited for replicas`;
+  if (announcedBytes === null) return 'unknown';
+  return announcedBytes === 0
+    ? `what ${node} had not sent yet may be lost; nobody saw how much`
+    : `at least ${formatBytes(announcedBytes)} of ${node} may be lost`;
 }
 
 const count = (number: number, what: string): string => `${String(number)} ${what}${number === 1 ? '' : 's'}`;
@@ -158,12 +170,7 @@ function renderReign(reign: Reign, style: Style): string {
     ...(loss === null
       ? []
       : ([
-          [
-            'announced',
-            loss.announcedBytes === null
-              ? 'unknown'
-              : `at least ${formatBytes(loss.announcedBytes)} of ${loss.node} may be lost`,
-          ],
+          ['announced', announcedText(loss)],
           [
             'found',
             loss.found === null

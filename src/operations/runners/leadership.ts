@@ -71,7 +71,12 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
     );
     if (action.sync !== undefined) await session.simple(syncRecordSql(context, action.epoch, action.sync));
   });
-  const done = { forkPoint, previousLsn: lastKnown, sequences: sequences.length };
+  const done = {
+    forkPoint,
+    previousLsn: lastKnown,
+    sequences: sequences.length,
+    ...(action.lossRuledOut === true ? { lossRuledOut: true } : {}),
+  };
   // Writes work by now. A planned change has fenced the former leader itself.
   if (action.operation !== 'failover') return done;
   return { ...done, formerLeader: await fenceFormer(context, action.previousLeader, node.tables) };

@@ -17,6 +17,8 @@ export interface Loss {
   readonly node: string;
   /** Bytes of its WAL past the fork point that somebody had heard of when the leader changed: at least so much. */
   readonly announcedBytes: number | null;
+  /** Said at the time: commits waited for replicas, so that no acknowledged one could be lost. */
+  readonly ruledOut: boolean;
   /** null until it was rejoined. */
   readonly found: FoundLoss | null;
 }
@@ -58,9 +60,17 @@ export function losses(epochs: readonly Epoch[], events: readonly EventRow[]): r
     if (node === null) return [];
     const announcedBytes =
       forkPoint === null || previousLsn === null ? null : Math.max(0, lsnDistance(forkPoint, previousLsn));
-    return [{ epoch: epoch.epoch, node, announcedBytes, found: foundOf(epoch, epochs, events) }];
+    const ruledOut = isRuledOut(epoch, events);
+    return [{ epoch: epoch.epoch, node, announcedBytes, ruledOut, found: foundOf(epoch, epochs, events) }];
   });
 }
+
+/** As the promotion recorded it; an interrupted failover's event may lack that step, and then claims nothing. */
+const isRuledOut = ({ epoch, operation }: Epoch, events: readonly EventRow[]): boolean =>
+  events
+    .filter((event) => event.epoch === epoch && event.kind === operation)
+    .flatMap(stepsOf)
+    .some(({ result }) => result?.['lossRuledOut'] === true);
 
 /** What the former leader had that nobody else got: told by `stranded` when it was saved, by `rejoin` at its end. */
 function foundOf(epoch: Epoch, epochs: readonly Epoch[], events: readonly EventRow[]): FoundLoss | null {
