@@ -11,7 +11,8 @@ const servers = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      // Property tests take seconds where the machine is busy: a limit is for what hangs, not for what is slow.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000 } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...servers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...servers } },
       // Minutes, not seconds: npm run test:long; npm test leaves them out.
