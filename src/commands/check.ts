@@ -1,5 +1,6 @@
-import { Args, Flags } from '@oclif/core';
+import { Args } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
+import { checkFlags, checkRequest } from '../cli/check-flags.js';
 import { statusLine } from '../cli/status-line.js';
 import { observe } from '../cluster/observe.js';
 import { check } from '../consistency/check.js';
@@ -17,42 +18,14 @@ export default class Check extends BaseCommand<typeof Check> {
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> products --node n4 --rows 50',
-    '<%= config.bin %> <%= command.id %> --json',
+    '<%= config.bin %> <%= command.id %> --schema',
+    '<%= config.bin %> <%= command.id %> orders --where "id >= 1000000"',
+    '<%= config.bin %> <%= command.id %> --since 2h --json',
   ];
   static override args = {
     table: Args.string({ description: 'Tables to compare; all published ones by default.', multiple: true }),
   };
-  static override flags = {
-    node: Flags.string({
-      summary: 'Compare only this replica (may be repeated).',
-      multiple: true,
-      // Or `check --node n4 products` would look for a node called products.
-      multipleNonGreedy: true,
-      helpValue: 'NODE',
-      default: [],
-    }),
-    rows: Flags.integer({
-      summary: 'How many differing rows to show, per table and replica.',
-      helpValue: 'N',
-      min: 0,
-      max: 10_000,
-      default: 10,
-    }),
-    concurrency: Flags.integer({
-      summary: 'Blocks compared at once: connections per node.',
-      helpValue: 'N',
-      min: 1,
-      max: 16,
-      default: 2,
-    }),
-    'block-rows': Flags.integer({
-      summary: 'Rows in a block.',
-      helpValue: 'N',
-      min: 100,
-      max: 10_000_000,
-      default: 50_000,
-    }),
-  };
+  static override flags = checkFlags;
 
   async run(): Promise<CheckResult> {
     const config = this.cluster();
@@ -62,12 +35,7 @@ export default class Check extends BaseCommand<typeof Check> {
     let result: CheckResult;
     try {
       result = await check(fleet, await observe(fleet), {
-        tables: this.args.table ?? [],
-        nodes: this.flags.node,
-        rows: this.flags.rows,
-        concurrency: this.flags.concurrency,
-        blockRows: this.flags['block-rows'],
-        waitMs: config.statementTimeoutMs,
+        ...checkRequest(this.args.table ?? [], this.flags, config.statementTimeoutMs),
         onProgress: (progress) => {
           line.show((elapsedMs) => renderProgress(progress, elapsedMs, style));
         },

@@ -34,7 +34,14 @@ export interface TablePlan {
 export interface Side {
   readonly shape: TableShape;
   readonly filter: string | null;
+  /**
+   * Narrows what the scans look at, an SQL condition. Rows are judged by their key without it, so that one that is
+   * inside on one node only (another collation, another time of change) is seen on both.
+   */
+  readonly scope?: string | null;
 }
+
+const scan = (side: Side, condition?: string): string => where(side.filter, side.scope, condition);
 
 /** Both ends belong to it; the first block begins at MIN_KEY and the last one ends at MAX_KEY. */
 export interface Range {
@@ -86,36 +93,36 @@ const inRange = (plan: TablePlan): string =>
 /** $1: the first key of a block, $2: how many rows it has; the first key of the next one, no row at the end. */
 export const nextBlockSql = (plan: TablePlan, side: Side): string =>
   `select ${keyColumn(plan)}::text as key ${fromTable(side.shape)}` +
-  `${where(side.filter, `${keyColumn(plan)} >= $1::int8`)} order by ${keyColumn(plan)} offset $2::int8 limit 1`;
+  `${scan(side, `${keyColumn(plan)} >= $1::int8`)} order by ${keyColumn(plan)} offset $2::int8 limit 1`;
 
 /** $1, $2: a range. The lowest and the highest key in it, null when there is none. */
 export const rangeEndsSql = (plan: TablePlan, side: Side): string =>
   `select min(${keyColumn(plan)})::text as first, max(${keyColumn(plan)})::text as last ` +
-  `${fromTable(side.shape)}${where(side.filter, inRange(plan))}`;
+  `${fromTable(side.shape)}${scan(side, inRange(plan))}`;
 
 /** $1, $2: a range. */
 export const rangeDigestSql = (plan: TablePlan, side: Side): string =>
   `select ${aggregate(rowHash(plan.columns, plan.flavour), true)} ` +
-  `${fromTable(side.shape)}${where(side.filter, inRange(plan))}`;
+  `${fromTable(side.shape)}${scan(side, inRange(plan))}`;
 
 /** $1, $2: a range; $3: the first keys of its parts but the first one. Parts without rows do not appear. */
 export const rangePartsSql = (plan: TablePlan, side: Side): string =>
   `select width_bucket(${keyColumn(plan)}::int8, $3::int8[]) as part, ` +
   `${aggregate(rowHash(plan.columns, plan.flavour), true)} ` +
-  `${fromTable(side.shape)}${where(side.filter, inRange(plan))} group by 1`;
+  `${fromTable(side.shape)}${scan(side, inRange(plan))} group by 1`;
 
-/** $1, $2: first and last keys of ranges. */
+/** $1, $2: first and last keys of ranges. Their names must not be those of columns in a scope. */
 export const rangeListSql = (plan: TablePlan, side: Side): string =>
   `select ${keyText(plan)} as key, ${rowHash(plan.columns, plan.flavour)}::text as hash ` +
-  `from unnest($1::int8[], $2::int8[]) r(first, last) join ${fromTable(side.shape).slice('from '.length)} ` +
-  `on ${keyColumn(plan)} >= r.first and ${keyColumn(plan)} <= r.last${where(side.filter)}`;
+  `from unnest($1::int8[], $2::int8[]) r(repctl_first, repctl_last) join ${fromTable(side.shape).slice('from '.length)} ` +
+  `on ${keyColumn(plan)} >= r.repctl_first and ${keyColumn(plan)} <= r.repctl_last${scan(side)}`;
 
 /** Every row with `h`, its hash, `b`, its bucket, and what else is asked for. $1: buckets - 1 (a power of two). */
 function bucketed(plan: TablePlan, side: Side, more = ''): string {
   const hash = rowHash(plan.columns, plan.flavour);
   const bucketHash = plan.method === 'multiset' ? hash : hashOf(plan.key.map(canonical), plan.flavour);
   // OFFSET 0 keeps the planner from computing the hash once for each time that it is named.
-  return `(select ${hash} as h, (${bucketHash} & $1::int8)::int4 as b${more} ${fromTable(side.shape)}${where(side.filter)} offset 0) x`;
+  return `(select ${hash} as h, (${bucketHash} & $1::int8)::int4 as b${more} ${fromTable(side.shape)}${scan(side)} offset 0) x`;
 }
 
 /** $1: buckets - 1. */
@@ -129,7 +136,7 @@ export function bucketListSql(plan: TablePlan, side: Side): string {
   const bucket = `(${hashOf(plan.key.map(canonical), plan.flavour)} & $1::int8)::int4`;
   return (
     `select ${keyText(plan)} as key, ${rowHash(plan.columns, plan.flavour)}::text as hash ` +
-    `${fromTable(side.shape)}${where(side.filter, `${bucket} = any($2::int4[])`)}`
+    `${fromTable(side.shape)}${scan(side, `${bucket} = any($2::int4[])`)}`
   );
 }
 

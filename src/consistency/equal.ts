@@ -53,8 +53,13 @@ async function withDigestSettings<T>(session: Session, body: () => Promise<T>): 
 
 /** The fast flavour where every server hashes as expected, else the slow one for all. */
 export async function commonFlavour(sessions: readonly Session[]): Promise<Flavour> {
+  return (await hashingOtherwise(sessions)).length === 0 ? 'hash' : 'sha256';
+}
+
+/** Nodes whose servers do not hash as expected. */
+export async function hashingOtherwise(sessions: readonly Session[]): Promise<string[]> {
   const hashes = await Promise.all(sessions.map((session) => session.query<{ hash: string }>(SELF_TEST_SQL)));
-  return hashes.every(([row]) => row?.hash === SELF_TEST_HASH) ? 'hash' : 'sha256';
+  return sessions.flatMap(({ node }, index) => (hashes[index]?.[0]?.hash === SELF_TEST_HASH ? [] : [node]));
 }
 
 async function digestOf(

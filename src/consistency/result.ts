@@ -1,6 +1,7 @@
 /** What `check` finds out: the shape of its --json, and the verdict drawn from it; pure. */
 import type { Finding, TableName } from '../cluster/model.js';
 import type { CompareResult } from './compare/run.js';
+import type { Flavour } from './digest.js';
 import { type Method, type TablePlan, keyParts } from './blocks.js';
 import type { DifferenceKind, JudgedRow } from './recheck.js';
 import type { SchemaFinding } from './schema.js';
@@ -29,6 +30,8 @@ export interface TableNodeResult {
   readonly node: string;
   readonly verdict: Verdict;
   readonly rows: string;
+  /** Of the whole table there: its pages and TOAST; null where it is not there. */
+  readonly bytes: number | null;
   readonly blocks: number;
   readonly blocksDiffering: number;
   /** Differing blocks whose rows were not listed, since thousands differ already. */
@@ -48,8 +51,20 @@ export interface TableResult extends TableName {
   readonly method: Method;
   readonly key: readonly string[];
   readonly rows: string;
+  /** Of the whole table on the leader. */
+  readonly bytes: number;
   readonly durationMs: number;
   readonly nodes: readonly TableNodeResult[];
+}
+
+/** What was looked at; all rows when everything in it is null. */
+export interface CheckScope {
+  /** False: definitions, publication and sequences alone. */
+  readonly data: boolean;
+  readonly where: string | null;
+  /** RFC 3339. */
+  readonly since: string | null;
+  readonly sinceColumn: string | null;
 }
 
 export interface CheckResult {
@@ -59,7 +74,14 @@ export interface CheckResult {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly verdict: Verdict;
+  readonly scope: CheckScope;
+  readonly digest: Flavour;
+  /** Nodes whose servers hash otherwise than expected: why the digest is sha256 though nobody asked for it. */
+  readonly hashesOtherwise: readonly string[];
+  /** Empty with --schema. */
   readonly tables: readonly TableResult[];
+  /** Tables that were left out, and why; they do not count for the verdict. */
+  readonly skipped: readonly (TableName & { readonly reason: string })[];
   readonly schema: readonly SchemaFinding[];
   readonly publication: readonly Finding[];
   readonly sequences: readonly SequenceState[];
@@ -83,13 +105,19 @@ export function verdictOf(result: Omit<CheckResult, 'verdict'>): Verdict {
   ]);
 }
 
-export function nodeResult(plan: TablePlan, node: string, tally: NodeTally): TableNodeResult {
+export function nodeResult(
+  plan: TablePlan,
+  node: string,
+  tally: NodeTally,
+  bytes: number | null = null,
+): TableNodeResult {
   const { missing, extra, differing, unverified, problem, blocksNotListed } = tally;
   const open = unverified > 0 || problem !== null || blocksNotListed > 0;
   return {
     node,
     verdict: missing + extra + differing > 0 ? 'diverged' : open ? 'unverified' : 'equal',
     rows: String(tally.rows),
+    bytes,
     blocks: tally.blocks,
     blocksDiffering: tally.blocksDiffering,
     blocksNotListed,
@@ -105,21 +133,21 @@ export function nodeResult(plan: TablePlan, node: string, tally: NodeTally): Tab
 }
 
 /** A replica whose table could not be compared at all. */
-export function skippedNode(node: string, problem: string): TableNodeResult {
+export function skippedNode(node: string, problem: string, bytes: number | null = null): TableNodeResult {
   const none = { missing: 0, extra: 0, differing: 0, unverified: 0, rechecked: 0, inFlight: 0 };
-  const blocks = { rows: '0', blocks: 0, blocksDiffering: 0, blocksNotListed: 0 };
+  const blocks = { rows: '0', bytes, blocks: 0, blocksDiffering: 0, blocksNotListed: 0 };
   return { node, verdict: 'unverified', ...blocks, ...none, problem, samples: [] };
 }
 
 export function tableResult(
   plan: TablePlan,
-  table: TableName & { key: readonly string[] },
+  table: TableName & { key: readonly string[]; bytes: number },
   compared: Pick<CompareResult, 'rows'>,
   nodes: readonly TableNodeResult[],
   durationMs: number,
 ): TableResult {
-  const { schema, name, key } = table;
-  return { schema, name, method: plan.method, key, rows: String(compared.rows), durationMs, nodes };
+  const { schema, name, key, bytes } = table;
+  return { schema, name, method: plan.method, key, rows: String(compared.rows), bytes, durationMs, nodes };
 }
 
 function describeRow(plan: TablePlan, row: JudgedRow): RowDifference {

@@ -37,14 +37,7 @@ export async function selectTables(
         : plain.length > 0
           ? plain
           : leaves.filter((leaf) => leaf.wanted === name && known.has(label(leaf)));
-    if (found.length === 0)
-      throw new RepctlError(
-        'unknown-table',
-        `${name} is not among the tables that this cluster replicates.`,
-        {
-          hint: `Published: ${published.map(label).join(', ')}`,
-        },
-      );
+    if (found.length === 0) throw await notFound(leader, published, name);
     if (plain.length > 1 && exact.length === 0)
       throw new RepctlError('ambiguous-table', `${name} may be any of ${plain.map(label).join(', ')}.`, {
         hint: 'Give the schema too.',
@@ -53,4 +46,35 @@ export async function selectTables(
       selected.set(label({ schema, name: table }), { schema, name: table });
   }
   return [...selected.values()];
+}
+
+/** $1: a name. */
+const THERE_SQL = `
+  select n.nspname as schema, c.relname as name from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p') and $1::text in (c.relname, n.nspname || '.' || c.relname)
+  order by n.nspname collate "C"`;
+
+async function notFound(
+  leader: Session,
+  published: readonly TableName[],
+  name: string,
+): Promise<RepctlError> {
+  const [there] = await leader.query<TableName>(THERE_SQL, [name]);
+  const replicated = published
+    .filter((table) => table.schema !== 'repctl')
+    .map(label)
+    .join(', ');
+  if (there === undefined)
+    return new RepctlError('unknown-table', `${leader.node} has no table ${name}.`, {
+      hint: `Replicated: ${replicated}`,
+    });
+  return new RepctlError(
+    'table-not-published',
+    `${label(there)} is not among the tables that this cluster replicates.`,
+    {
+      hint: `Replicated: ${replicated}\nrepctl publication add ${label(there)}`,
+      details: { table: label(there) },
+    },
+  );
 }

@@ -35,6 +35,8 @@ export interface TableShape extends TableName {
   readonly filter: string | null;
   /** pg_class.reltuples; where the table was never analysed, a guess by its size. */
   readonly estimatedRows: number;
+  /** pg_table_size: the rows' own pages and TOAST, without indexes. */
+  readonly bytes: number;
 }
 
 /**
@@ -43,7 +45,8 @@ export interface TableShape extends TableName {
  */
 const shapeSql = `
 select c.oid, c.relkind::text as kind, 
-  case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows, p.rowfilter as filter,
+  case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows,
+  pg_table_size(c.oid)::float8 as bytes, p.rowfilter as filter,
   (select coalesce(json_agg(json_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'base', (with recursive t(oid, typtype, typbasetype, typname, typnamespace) as (
@@ -84,6 +87,7 @@ where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = 
 interface ShapeRow {
   kind: string;
   rows: number;
+  bytes: number;
   filter: string | null;
   columns: ColumnShape[];
   key: string[];
@@ -99,8 +103,8 @@ export async function findShape(
   const [row] = await session.query<ShapeRow>(shapeSql, [table.schema, table.name, publication]);
   if (!row) return undefined;
   const { schema, name } = table;
-  const { kind, columns, key, uniques, filter } = row;
-  return { schema, name, kind, columns, key, uniques, filter, estimatedRows: row.rows };
+  const { kind, columns, key, uniques, filter, bytes } = row;
+  return { schema, name, kind, columns, key, uniques, filter, estimatedRows: row.rows, bytes };
 }
 
 /** As {@link findShape}; throws `table-missing` (exit 2). */

@@ -9,7 +9,7 @@ import type {
 } from '../consistency/result.js';
 import type { Style } from './color.js';
 import { renderFindings } from './findings.js';
-import { formatCount, formatDuration } from './format.js';
+import { formatBytes, formatCount, formatDuration } from './format.js';
 import { renderTable } from './table.js';
 
 const label = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
@@ -21,8 +21,11 @@ export function renderCheck(result: CheckResult, style: Style): string {
   const { c } = style;
   const parts = [
     `${c.bold(result.cluster)}   epoch ${String(result.epoch)}   leader ${result.leader}   ${mark(result.verdict, style)} ${result.verdict}   ${formatDuration(result.durationMs)}`,
+    ...scopeLines(result, style),
     '',
-    tables(result, style),
+    ...(result.scope.data
+      ? [tables(result, style)]
+      : ['Definitions, publication and sequences; no rows were read.']),
   ];
   for (const table of result.tables)
     for (const node of table.nodes) parts.push(...differences(table, node, style));
@@ -38,6 +41,24 @@ export function renderCheck(result: CheckResult, style: Style): string {
   return parts.join('\n');
 }
 
+/** What narrows the answer is said before it. */
+function scopeLines({ scope, skipped, digest, hashesOtherwise }: CheckResult, { c }: Style): string[] {
+  const said: string[] = [];
+  if (scope.where !== null) said.push(`only rows where ${scope.where}`);
+  if (scope.since !== null)
+    said.push(
+      `only rows with ${scope.sinceColumn ?? ''} since ${scope.since} or null; deleted rows do not tell when`,
+    );
+  if (digest === 'sha256')
+    said.push(
+      hashesOtherwise.length > 0
+        ? `${hashesOtherwise.join(', ')} ${hashesOtherwise.length === 1 ? 'hashes' : 'hash'} otherwise than PostgreSQL elsewhere: sha256 digests everywhere`
+        : 'sha256 digests',
+    );
+  for (const table of skipped) said.push(`${label(table)} was left out: ${table.reason}`);
+  return said.map((line) => c.dim(`· ${line}`));
+}
+
 function mark(verdict: Verdict, { c }: Style): string {
   if (verdict === 'equal') return c.green('✓');
   return verdict === 'diverged' ? c.red('✗') : c.yellow('?');
@@ -50,6 +71,7 @@ function tables(result: CheckResult, style: Style): string {
       node.node,
       `${mark(node.verdict, style)} ${node.verdict}`,
       formatCount(BigInt(node.rows)),
+      node.bytes === null ? '–' : formatBytes(node.bytes),
       formatCount(node.blocks),
       formatCount(node.rechecked),
       formatCount(node.inFlight),
@@ -66,6 +88,7 @@ function tables(result: CheckResult, style: Style): string {
       { head: 'Node' },
       { head: 'Data' },
       right('Rows'),
+      right('Size', true),
       right('Blocks', true),
       right('Rechecked', true),
       right('In flight'),
@@ -148,6 +171,10 @@ function sequenceLines(result: CheckResult, { c }: Style): string[] {
 
 function closing(result: CheckResult, { c }: Style): string[] {
   const nodes = new Set(result.tables.flatMap((table) => table.nodes.map((node) => node.node)));
+  if (result.verdict === 'equal' && !result.scope.data)
+    return [
+      c.green(`✓ Every replica's tables are defined as on ${result.leader}, as far as it matters for apply.`),
+    ];
   if (result.verdict === 'equal') {
     const rows = result.tables.reduce((sum, table) => sum + BigInt(table.rows), 0n);
     return [

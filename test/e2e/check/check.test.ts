@@ -68,6 +68,7 @@ describe('repctl check', () => {
         node: 'n2',
         verdict: 'diverged',
         rows: '500',
+        bytes: expect.any(Number) as number,
         blocks: 1,
         blocksDiffering: 1,
         blocksNotListed: 0,
@@ -86,6 +87,10 @@ describe('repctl check', () => {
         startedAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
         durationMs: expect.any(Number) as number,
         verdict: 'diverged',
+        scope: { data: true, where: null, since: null, sinceColumn: null },
+        digest: 'hash',
+        hashesOtherwise: [],
+        skipped: [],
         tables: [
           {
             schema: 'public',
@@ -93,6 +98,7 @@ describe('repctl check', () => {
             method: 'ranges',
             key: ['id'],
             rows: '500',
+            bytes: expect.any(Number) as number,
             durationMs: expect.any(Number) as number,
             nodes: [
               { ...nodeShape, samples: expect.any(Array) as unknown[] },

@@ -103,8 +103,8 @@ describe('statements', () => {
 
   it('lists of ranges', () => {
     expect(rangeListSql(byId, side())).toBe(
-      `select t."id"::text as key, ${hash}::text as hash from unnest($1::int8[], $2::int8[]) r(first, last) ` +
-        'join only "public"."items" t on t."id" >= r.first and t."id" <= r.last',
+      `select t."id"::text as key, ${hash}::text as hash from unnest($1::int8[], $2::int8[]) r(repctl_first, repctl_last) ` +
+        'join only "public"."items" t on t."id" >= r.repctl_first and t."id" <= r.repctl_last',
     );
   });
 

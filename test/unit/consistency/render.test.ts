@@ -17,6 +17,10 @@ const result = (more: Partial<CheckResult> = {}): CheckResult => ({
   startedAt: '2026-11-23T10:00:00.000Z',
   durationMs: 1234,
   verdict: 'equal',
+  scope: { data: true, where: null, since: null, sinceColumn: null },
+  digest: 'hash',
+  hashesOtherwise: [],
+  skipped: [],
   tables: [
     {
       schema: 'public',
@@ -24,6 +28,7 @@ const result = (more: Partial<CheckResult> = {}): CheckResult => ({
       method: 'ranges',
       key: ['id'],
       rows: '1000',
+      bytes: 81920,
       durationMs: 12,
       nodes: [node()],
     },

@@ -22,5 +22,6 @@ export const shape = (columns: ColumnShape[], more: Partial<TableShape> = {}): T
   uniques: [],
   filter: null,
   estimatedRows: 0,
+  bytes: 0,
   ...more,
 });

@@ -1,0 +1,99 @@
+/** The flags of `check`, and what they mean to the domain. */
+import { Flags } from '@oclif/core';
+import type { CheckRequest } from '../consistency/check.js';
+import { type Since, parseTime } from '../consistency/since.js';
+import { RepctlError } from '../errors.js';
+import { parseDuration } from './duration.js';
+
+export const checkFlags = {
+  node: Flags.string({
+    summary: 'Compare only this replica (may be repeated).',
+    multiple: true,
+    // Or `check --node n4 products` would look for a node called products.
+    multipleNonGreedy: true,
+    helpValue: 'NODE',
+    default: [],
+  }),
+  schema: Flags.boolean({
+    summary: 'Compare definitions, publication and sequences alone; read no rows.',
+    exclusive: ['where', 'since', 'paranoid'],
+  }),
+  where: Flags.string({
+    summary: 'Compare only rows whose key meets this SQL condition; for the tables that are named.',
+    helpValue: 'CONDITION',
+  }),
+  since: Flags.string({
+    summary: 'Compare only rows that changed since: 2h, or a time (UTC unless it says otherwise).',
+    helpValue: 'TIME|DURATION',
+  }),
+  'since-column': Flags.string({
+    summary: 'The column that says when a row changed. Rows where it is null are compared too.',
+    helpValue: 'COLUMN',
+    default: 'updated_at',
+  }),
+  paranoid: Flags.boolean({ summary: 'Take sha256 for the digests: slower, and nobody can forge it.' }),
+  rows: Flags.integer({
+    summary: 'How many differing rows to show, per table and replica.',
+    helpValue: 'N',
+    min: 0,
+    max: 10_000,
+    default: 10,
+  }),
+  concurrency: Flags.integer({
+    summary: 'Blocks compared at once: connections per node.',
+    helpValue: 'N',
+    min: 1,
+    max: 16,
+    default: 2,
+  }),
+  'block-rows': Flags.integer({
+    summary: 'Rows in a block.',
+    helpValue: 'N',
+    min: 100,
+    max: 10_000_000,
+    default: 50_000,
+  }),
+};
+
+export interface CheckFlags {
+  readonly node: readonly string[];
+  readonly schema: boolean;
+  readonly where?: string | undefined;
+  readonly since?: string | undefined;
+  readonly 'since-column': string;
+  readonly paranoid: boolean;
+  readonly rows: number;
+  readonly concurrency: number;
+  readonly 'block-rows': number;
+}
+
+/** Throws `usage` (exit 2). */
+export function checkRequest(tables: readonly string[], flags: CheckFlags, waitMs: number): CheckRequest {
+  return {
+    tables,
+    nodes: flags.node,
+    rows: flags.rows,
+    concurrency: flags.concurrency,
+    blockRows: flags['block-rows'],
+    waitMs,
+    schemaOnly: flags.schema,
+    paranoid: flags.paranoid,
+    ...(flags.where === undefined ? {} : { where: flags.where }),
+    ...(flags.since === undefined ? {} : { since: sinceOf(flags.since, flags['since-column']) }),
+  };
+}
+
+function sinceOf(text: string, column: string): Since {
+  const time = parseTime(text);
+  if (time !== undefined) return { at: { time }, column };
+  const days = /^(\d+(?:\.\d+)?)d$/u.exec(text.trim());
+  if (days) return { at: { agoMs: Number(days[1]) * 86_400_000 }, column };
+  try {
+    return { at: { agoMs: parseDuration(text, '--since') }, column };
+  } catch {
+    throw new RepctlError(
+      'usage',
+      `--since takes a time such as 2026-11-28T01:30Z or a duration such as 30m, 2h or 7d, not ${JSON.stringify(text)}.`,
+    );
+  }
+}

@@ -1,0 +1,57 @@
+/** Sessions of a check: a lane has one on every node, and works through its blocks one after the other on each. */
+import type { Fleet } from '../../cluster/fleet.js';
+import type { Session } from '../../postgres/session.js';
+import type { Lane } from '../compare/run.js';
+import { pinForDigests } from '../equal.js';
+
+/** A scan of a big table in one statement may take this long. */
+const SCAN_TIMEOUT_MS = 3_600_000;
+
+/**
+ * A server must notice by itself that repctl was killed or its machine is gone, for a backend that computes digests for
+ * nobody costs a core, and one that keeps a snapshot open keeps vacuum out: it looks at the socket once a second while
+ * it works (where the system can tell, or the setting is refused), at keepalives while it idles, and ends a transaction
+ * in which nothing is asked any more. Read-only: whatever condition an operator gives, it changes nothing.
+ */
+const keepSafeSql = `
+  select pg_catalog.set_config('statement_timeout', $1, false),
+         pg_catalog.set_config('tcp_keepalives_idle', '10', false),
+         pg_catalog.set_config('tcp_keepalives_interval', '5', false),
+         pg_catalog.set_config('tcp_keepalives_count', '3', false),
+         pg_catalog.set_config('idle_in_transaction_session_timeout', $2, false),
+         pg_catalog.set_config('default_transaction_read_only', 'on', false),
+         case when version() like '%linux%'
+              then pg_catalog.set_config('client_connection_check_interval', '1s', false) end`;
+
+/** Longer than a lane waits for the others at the end of a scan; milliseconds. */
+const IDLE_IN_TRANSACTION_MS = 600_000;
+
+export const APPLICATION = 'repctl check';
+
+/** A session of a check of its own; the caller closes it. */
+export async function openReader(fleet: Fleet, node: string): Promise<Session> {
+  const session = await fleet.fresh(node, APPLICATION);
+  try {
+    await pinForDigests(session);
+    await session.query(keepSafeSql, [String(SCAN_TIMEOUT_MS), String(IDLE_IN_TRANSACTION_MS)]);
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
+}
+
+/** Throws what connecting throws; nothing stays open then. */
+export async function openLane(fleet: Fleet, leader: string, replicas: readonly string[]): Promise<Lane> {
+  const opening = await Promise.allSettled([leader, ...replicas].map((node) => openReader(fleet, node)));
+  const opened = opening.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  const refused = opening.find((outcome) => outcome.status === 'rejected');
+  const [first, ...rest] = opened;
+  if (refused === undefined && first !== undefined)
+    return { leader: first, nodes: new Map(rest.map((session) => [session.node, session])) };
+  await Promise.all(opened.map((session) => session.close()));
+  throw refused?.reason;
+}
+
+export const sessionsOf = (lanes: readonly Lane[]): Session[] =>
+  lanes.flatMap((lane) => [lane.leader, ...lane.nodes.values()]);

@@ -1,0 +1,46 @@
+/** Who is compared with whom; pure. */
+import { leaderOf, reachableNodes } from '../../cluster/epochs.js';
+import type { ReachableNode, Snapshot } from '../../cluster/model.js';
+import { EXIT, RepctlError } from '../../errors.js';
+
+export interface Participants {
+  readonly leader: ReachableNode;
+  readonly replicas: readonly ReachableNode[];
+  /** Replicas that did not answer. */
+  readonly unreachable: readonly { readonly node: string; readonly code: string; readonly message: string }[];
+}
+
+/**
+ * `wanted`: replicas; none for all of them. Throws `not-created`, `usage` (exit 2), and `node-unreachable` (exit 3) for
+ * the leader and for replicas that were named.
+ */
+export function participantsOf(snapshot: Snapshot, wanted: readonly string[]): Participants {
+  const leader = leaderOf(snapshot);
+  if (!leader)
+    throw new RepctlError(
+      'not-created',
+      'This cluster has no leader yet: there is nothing to compare with.',
+      { hint: 'repctl cluster create' },
+    );
+  if (!leader.reachable) throw unreachableError(leader.name, leader.message);
+  if (wanted.includes(leader.name))
+    throw new RepctlError('usage', `${leader.name} is the leader: the others are compared with it.`, {
+      hint: 'Name replicas, or no node at all.',
+    });
+  const others = snapshot.nodes.filter(
+    (node) => node.name !== leader.name && (wanted.length === 0 || wanted.includes(node.name)),
+  );
+  const unreachable = others.flatMap((node) =>
+    node.reachable ? [] : [{ node: node.name, code: node.code, message: node.message }],
+  );
+  const named = unreachable.find((node) => wanted.includes(node.node));
+  if (named) throw unreachableError(named.node, named.message);
+  return { leader, replicas: reachableNodes(snapshot).filter((node) => others.includes(node)), unreachable };
+}
+
+const unreachableError = (node: string, message: string): RepctlError =>
+  new RepctlError('node-unreachable', message, {
+    exit: EXIT.unreachable,
+    hint: 'repctl status',
+    details: { node },
+  });

@@ -1,0 +1,34 @@
+/** What a check is asked for, and what it tells while it runs. */
+import type { TableName } from '../../cluster/model.js';
+import type { Since } from '../since.js';
+
+export interface CheckRequest {
+  /** `products`, `public.products`; none for all published ones. */
+  readonly tables: readonly string[];
+  /** Replicas; none for all of them. */
+  readonly nodes: readonly string[];
+  /** Differing rows to keep, per table and replica. */
+  readonly rows: number;
+  /** Blocks compared at once. */
+  readonly concurrency: number;
+  readonly blockRows: number;
+  /** How long a replica that lags may be waited for, altogether. */
+  readonly waitMs: number;
+  /** Definitions, publication and sequences alone: no data is read. */
+  readonly schemaOnly?: boolean;
+  /** A condition on the key's columns that narrows what is compared; for tables that are named. */
+  readonly where?: string;
+  /** Only rows that changed since. */
+  readonly since?: Since;
+  /** sha256 instead of the fast hash. */
+  readonly paranoid?: boolean;
+  readonly onProgress?: (progress: CheckProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface CheckProgress {
+  readonly table: TableName;
+  readonly rows: number;
+  /** As the server estimates. */
+  readonly ofRows: number;
+}

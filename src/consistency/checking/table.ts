@@ -1,0 +1,74 @@
+/** The data of one table: compared, with what went wrong on the way said instead of thrown. */
+import { ownSubscription } from '../../cluster/epochs.js';
+import type { ReachableNode, TableName } from '../../cluster/model.js';
+import { messageOf } from '../../errors.js';
+import { isConnectionLoss, sqlStateOf } from '../../postgres/sqlstate.js';
+import type { CompareRequest, Lane } from '../compare/run.js';
+import { compareTable } from '../compare/table.js';
+import { type TableResult, nodeResult, skippedNode, tableResult } from '../result.js';
+import { type Patience, leaderPosition, waitVisible } from '../visible.js';
+import { type SeenTable, isUnchanged } from './seen.js';
+
+export interface TableOptions extends Pick<CompareRequest, 'blockRows' | 'samples' | 'onRows' | 'signal'> {
+  readonly lanes: readonly Lane[];
+  readonly replicas: readonly ReachableNode[];
+  /** How long each replica may still be waited for. */
+  readonly patience: ReadonlyMap<string, Patience>;
+}
+
+/** Throws when the leader is lost, and for an abort; whatever else fails leaves its nodes unverified. */
+export async function checkTable(seen: SeenTable, options: TableOptions): Promise<TableResult> {
+  const start = performance.now();
+  const { lanes, replicas, patience, ...rest } = options;
+  const subscriptions = new Map(replicas.map((replica) => [replica.name, ownSubscription(replica)]));
+  const elapsed = () => Math.round(performance.now() - start);
+  const none = { rows: 0n, blocks: 0 };
+  try {
+    const compared = await compareTable({
+      ...rest,
+      plan: seen.plan,
+      leader: seen.leader,
+      nodes: seen.nodes,
+      lanes,
+      caughtUp: async (node, lane) => {
+        const subscription = subscriptions.get(node);
+        const session = lane.nodes.get(node);
+        if (!subscription?.enabled || !session || copying(subscription.tables, seen.table)) return false;
+        const target = await leaderPosition(lane.leader);
+        return waitVisible(session, subscription.oid, target, patience.get(node) ?? { leftMs: 0 });
+      },
+    });
+    const altered = lanes[0] === undefined || (await isUnchanged(lanes[0].leader, seen)) ? null : ALTERED;
+    const nodes = replicas.map(({ name }) => {
+      const tally = compared.nodes.get(name);
+      if (!tally) return skippedNode(name, seen.skipped.get(name) ?? 'not compared', seen.bytes.get(name));
+      return nodeResult(
+        seen.plan,
+        name,
+        { ...tally, problem: tally.problem ?? altered },
+        seen.bytes.get(name),
+      );
+    });
+    return tableResult(seen.plan, seen.leader.shape, compared, nodes, elapsed());
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (sqlStateOf(error) === undefined || isConnectionLoss(error)) throw error;
+    const problem = leaderProblem(error);
+    const nodes = replicas.map(({ name }) =>
+      skippedNode(name, seen.skipped.get(name) ?? problem, seen.bytes.get(name)),
+    );
+    return tableResult(seen.plan, seen.leader.shape, none, nodes, elapsed());
+  }
+}
+
+const ALTERED = 'the table was altered while it was compared: check it again';
+
+function leaderProblem(error: unknown): string {
+  // undefined_table, undefined_column, undefined_function (a column has another type now), invalid_schema_name
+  const gone = ['42P01', '42703', '42883', '3F000', '42804'].includes(sqlStateOf(error) ?? '');
+  return gone ? `${ALTERED} (${messageOf(error)})` : messageOf(error);
+}
+
+/** A table whose initial copy runs says nothing about what the stream brought; see {@link waitVisible}. */
+const copying = (tables: readonly (TableName & { state: string })[], { schema, name }: TableName): boolean =>
+  tables.some((table) => table.schema === schema && table.name === name && table.state !== 'r');
