@@ -58,6 +58,8 @@ export interface CarryOut<Action extends { readonly kind: string }> {
   readonly plan: () => Promise<Plan<Action>>;
   readonly question: string | ((plan: Plan<Action>) => string);
   readonly next?: string | ((steps: readonly StepReport[]) => string) | undefined;
+  /** Show statements with the plan that is asked about, as --dry-run does. */
+  readonly sql?: boolean;
   /** Lines below the summary. */
   readonly report?: (steps: readonly StepReport[], style: Style) => readonly string[];
   readonly run: (plan: Plan<Action>, options: RunOptions) => Promise<FinishedStep[]>;
@@ -123,14 +125,14 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
       return withLock(this.lockOptions(change), async (lock) => {
         const plan = await change.plan();
         if (plan.steps.length === 0) return this.showNothing(plan);
-        this.sayPlan(plan);
+        this.sayPlan(plan, change.sql);
         return this.runLocked(plan, change, { lock, lookedMs: performance.now() - start });
       });
     }
     let plan = await change.plan();
     for (;;) {
       if (plan.steps.length === 0) return this.showNothing(plan);
-      this.sayPlan(plan);
+      this.sayPlan(plan, change.sql);
       const { question } = change;
       await this.showHolder(change.fleet);
       const lookedMs = performance.now() - start;
@@ -177,8 +179,8 @@ export abstract class ChangeCommand<T extends typeof Command> extends BaseComman
   }
 
   /** With --progress json the plan is the first of its lines. */
-  private sayPlan(plan: Plan): void {
-    if (this.progress !== 'json') this.say(renderPlan(planView(plan), this.errStyle(), { sql: false }));
+  private sayPlan(plan: Plan, sql = false): void {
+    if (this.progress !== 'json') this.say(renderPlan(planView(plan), this.errStyle(), { sql }));
   }
 
   private showPlanned(plan: Plan): ChangeResult {

@@ -146,8 +146,8 @@ export function rowsSql(plan: TablePlan, side: Side, values: boolean): string {
   const hash = rowHash(plan.columns, plan.flavour);
   if (plan.method === 'multiset') {
     return (
-      `select h::text as key, count(*)::text as hash, '' as version${values ? ', min(v) as values' : ''} from ` +
-      `(select ${hash} as h${values ? `, ${texts} as v` : ''} ${fromTable(side.shape)}${where(side.filter)} offset 0) x ` +
+      `select h::text as key, count(*)::text as hash, sum(hashtextextended(x, 0))::text as version${values ? ', min(v) as values' : ''} from ` +
+      `(select ${hash} as h, t.xmin::text as x${values ? `, ${texts} as v` : ''} ${fromTable(side.shape)}${where(side.filter)} offset 0) x ` +
       `where h = any($1::int8[]) group by h`
     );
   }

@@ -150,7 +150,8 @@ export function tableResult(
   return { schema, name, method: plan.method, key, rows: String(compared.rows), bytes, durationMs, nodes };
 }
 
-function describeRow(plan: TablePlan, row: JudgedRow): RowDifference {
+/** One row as --json shows it. */
+export function describeRow(plan: TablePlan, row: JudgedRow): RowDifference {
   const parts = keyParts(plan, row.key);
   const key = Object.fromEntries(plan.key.map(({ name }, index) => [name, parts[index] ?? '']));
   const columns = plan.columns.map(({ name }, index) => ({

@@ -40,8 +40,8 @@ export const newTally = (): NodeTally => ({
   problem: null,
 });
 
-export const fullOfDifferences = (tally: NodeTally): boolean =>
-  tally.missing + tally.extra + tally.differing + tally.unverified >= ENOUGH_DIFFERENCES;
+export const fullOfDifferences = (tally: NodeTally, enough = ENOUGH_DIFFERENCES): boolean =>
+  tally.missing + tally.extra + tally.differing + tally.unverified >= enough;
 
 /** Adds what a sandwich found out of `keys` rows. */
 export function addJudgement(tally: NodeTally, keys: number, judgement: Judgement, samples: number): void {

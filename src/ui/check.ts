@@ -125,7 +125,8 @@ function differences(table: TableResult, node: TableNodeResult, style: Style): s
   return lines;
 }
 
-function rowLines(row: RowDifference, node: string, { c }: Style): string[] {
+/** One row that differs, on a line of its own for each column. */
+export function rowLines(row: RowDifference, node: string, { c }: Style): string[] {
   const key = row.key
     ? Object.entries(row.key)
         .map(([name, value]) => `${name}=${show(value)}`)

@@ -70,5 +70,7 @@ function leaderProblem(error: unknown): string {
 }
 
 /** A table whose initial copy runs says nothing about what the stream brought; see {@link waitVisible}. */
-const copying = (tables: readonly (TableName & { state: string })[], { schema, name }: TableName): boolean =>
-  tables.some((table) => table.schema === schema && table.name === name && table.state !== 'r');
+export const copying = (
+  tables: readonly (TableName & { state: string })[],
+  { schema, name }: TableName,
+): boolean => tables.some((table) => table.schema === schema && table.name === name && table.state !== 'r');

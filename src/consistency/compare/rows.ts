@@ -74,6 +74,9 @@ export async function judge(run: Run, lane: Lane, node: string, atLeast: number)
     );
     // The replica failed between the wait and the reading: its rows were not read, so nothing is known of them.
     if (failed(tally)) tally.unverified += keys.length;
-    else addJudgement(tally, keys.length, judgement, run.samples);
+    else {
+      addJudgement(tally, keys.length, judgement, run.samples);
+      run.onJudged?.(node, judgement.rows);
+    }
   }
 }

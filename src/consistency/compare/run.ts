@@ -2,6 +2,7 @@
 import { messageOf } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
 import type { PartDigest, Side, TablePlan } from '../blocks.js';
+import type { JudgedRow } from '../recheck.js';
 import { fullOfDifferences, type NodeTally } from '../tally.js';
 
 /** Sessions of one worker: one on the leader, one on each replica. */
@@ -19,6 +20,10 @@ export interface CompareRequest {
   readonly blockRows: number;
   /** How many differing rows are kept, with their values, per replica. */
   readonly samples: number;
+  /** A replica that differs in this many rows is not looked into further; default 10,000. */
+  readonly enough?: number;
+  /** Takes every row that is proven to differ or stays undecided, those without values too. */
+  readonly onJudged?: (node: string, rows: readonly JudgedRow[]) => void;
   /** Waits until the replica shows what the leader has now; false when it does not (in time). */
   readonly caughtUp: (node: string, lane: Lane) => Promise<boolean>;
   /** Called with the number of leader's rows read since the last call. */
@@ -107,7 +112,7 @@ export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<strin
     tally.blocks += 1;
     if (!differs(leader, digest)) continue;
     tally.blocksDiffering += 1;
-    if (fullOfDifferences(tally)) tally.blocksNotListed += 1;
+    if (fullOfDifferences(tally, run.enough)) tally.blocksNotListed += 1;
     else suspects.push(node);
   }
   return suspects;
@@ -118,7 +123,7 @@ export function stillOpen(run: Run, nodes: readonly string[]): string[] {
   return nodes.filter((node) => {
     const tally = run.tallies.get(node);
     if (tally?.problem !== null) return false;
-    if (!fullOfDifferences(tally)) return true;
+    if (!fullOfDifferences(tally, run.enough)) return true;
     tally.blocksNotListed += 1;
     return false;
   });

@@ -148,7 +148,7 @@ async function compareDefinitions(
   for (const table of tables) await describeTable(leader, node, table, 'hash');
 }
 
-async function knock(fleet: Fleet, name: string): Promise<void> {
+export async function knock(fleet: Fleet, name: string): Promise<void> {
   await (await fleet.fresh(name)).close();
 }
 
@@ -162,7 +162,11 @@ async function estimatedRows(leader: Session | undefined, tables: readonly Table
 }
 
 /** A name that no run before had: an interrupted one may have left its file. */
-function keptFile(stateDir: string, fleet: Fleet, { node, keptAs }: Reconcile): string {
+export function keptFile(
+  stateDir: string,
+  fleet: Fleet,
+  { node, keptAs }: Pick<Reconcile, 'node' | 'keptAs'>,
+): string {
   const cluster = encodeURIComponent(fleet.config.cluster);
   const prefix = keptAs ?? path.join(stateDir, 'overwritten', `${cluster}-${encodeURIComponent(node)}`);
   return `${prefix}-${new Date().toISOString().replaceAll(':', '')}.jsonl`;

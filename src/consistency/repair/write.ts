@@ -1,0 +1,128 @@
+/** The transaction on a replica that sets rows right: all of them or none. */
+import type { TableName } from '../../cluster/model.js';
+import { EXIT, RepctlError } from '../../errors.js';
+import { qualified } from '../../postgres/quote.js';
+import type { Session } from '../../postgres/session.js';
+import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { withClearWay } from '../reconcile/clear.js';
+import type { KeptRows } from '../reconcile/kept.js';
+import type { Knock } from '../reconcile/pipe.js';
+import { type Difference, type Stage, addToStage, openStage } from '../reconcile/stage.js';
+import type { ReconcileTable } from '../reconcile/table.js';
+import { type Written, writeStage } from '../reconcile/write.js';
+
+export interface Rows {
+  readonly table: ReconcileTable;
+  readonly differences: readonly Difference[];
+}
+
+export interface TableWritten extends Written {
+  readonly table: TableName;
+}
+
+export const nameOf = ({ node }: ReconcileTable): TableName => ({
+  schema: node.shape.schema,
+  name: node.shape.name,
+});
+
+/** Below deadlock_timeout (1 s): the apply worker must not be ended for a lock that can be asked for again. */
+const LOCK_MS = 300;
+const LOCK_TRIES = 30;
+
+/**
+ * Runs `body` in a transaction in which nobody else can write to the tables, the apply worker least of all; readers
+ * pass. Throws `lock-timeout` (exit 7) when somebody holds them for too long.
+ */
+export async function withTablesLocked<T>(
+  node: Session,
+  tables: readonly TableName[],
+  body: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const state = { locked: false };
+    try {
+      return await node.transaction(async () => {
+        // Nobody else need confirm this commit, but it must survive a crash: what it replaced is in the file.
+        await node.simple(
+          `set local synchronous_commit = local; set local lock_timeout = '${String(LOCK_MS)}ms'`,
+        );
+        await node.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
+        state.locked = true;
+        return body();
+      });
+    } catch (error) {
+      if (state.locked || sqlStateOf(error) !== '55P03') throw error;
+      if (attempt === LOCK_TRIES)
+        throw new RepctlError(
+          'lock-timeout',
+          `${node.node}: somebody has held a lock on ${tables.map(qualified).join(', ')} for more than ${String((LOCK_MS * LOCK_TRIES) / 1000)} s.`,
+          {
+            exit: EXIT.incomplete,
+            hint: `repctl doctor names long transactions; or the apply worker is at a large one: repctl lag`,
+            details: { node: node.node, tables: tables.map(qualified) },
+            cause: error,
+          },
+        );
+      await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 80));
+    }
+  }
+}
+
+export interface WriteRowsOptions {
+  readonly knock: Knock;
+  readonly kept: KeptRows;
+  readonly onWritten?: (rows: number) => void;
+}
+
+/**
+ * In a transaction of {@link withTablesLocked}: the rows as `leader`, a session in a snapshot, has them; what they
+ * were is on disk when this returns. Throws what writing throws; `unique-in-the-way` (exit 7) when a value that is
+ * needed stands in a row that was not to be touched.
+ */
+export async function writeRows(
+  leader: Session,
+  node: Session,
+  rows: readonly Rows[],
+  { knock, kept, onWritten }: WriteRowsOptions,
+): Promise<TableWritten[]> {
+  const stages: Stage[] = [];
+  for (const [index, { table, differences }] of rows.entries()) {
+    const stage = await openStage(node, table, index);
+    await addToStage(node, stage, differences);
+    stages.push(stage);
+  }
+  const written = await withClearWay(
+    node,
+    rows.map(({ table }) => nameOf(table)),
+    async () => {
+      const results: TableWritten[] = [];
+      for (const stage of stages) {
+        const result = await writeStage(leader, node, stage, {
+          knock,
+          ...(onWritten ? { onRows: onWritten } : {}),
+        }).catch((error: unknown) => {
+          throw sqlStateOf(error) === '23505' ? uniqueInTheWay(node, nameOf(stage.table), error) : error;
+        });
+        await kept.add(node, stage);
+        results.push({ table: nameOf(stage.table), ...result });
+      }
+      return results;
+    },
+  );
+  await kept.finish();
+  return written;
+}
+
+function uniqueInTheWay(node: Session, table: TableName, cause: unknown): RepctlError {
+  const said = cause instanceof Error ? `: ${cause.message}` : '';
+  return new RepctlError(
+    'unique-in-the-way',
+    `${node.node}: another row of ${table.schema}.${table.name} has a unique value that one of these needs${said}`,
+    {
+      exit: EXIT.incomplete,
+      hint: 'Either it was on its way just now, then the same command does it; or --only left it out.',
+      details: { node: node.node, schema: table.schema, table: table.name },
+      cause,
+    },
+  );
+}

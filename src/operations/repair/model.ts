@@ -1,0 +1,70 @@
+/** What `repair` is asked, finds and does, as data. */
+import type { TableName } from '../../cluster/model.js';
+import type { NodeDifferences } from '../../consistency/repair/find.js';
+import type { SettleTable } from '../../consistency/repair/settle.js';
+import type { DifferenceKind } from '../../consistency/recheck.js';
+import type { RowDifference } from '../../consistency/result.js';
+import type { Step } from '../../plan/plan.js';
+
+export interface RepairRequest {
+  /** Only rows of this kind. */
+  readonly only: DifferenceKind | undefined;
+  /** Rows per replica; where more differ somebody should look first. */
+  readonly maxRows: number;
+  readonly found: readonly NodeDifferences[];
+  /** Replicas that were not compared, and why. */
+  readonly unreachable: readonly { readonly node: string; readonly message: string }[];
+  /** Rows as the operator reads them, to be shown with the plan. */
+  readonly shown: readonly string[];
+  /** Statements row by row, by node; to be shown with its step. */
+  readonly sql: ReadonlyMap<string, readonly string[]>;
+}
+
+export interface SetRight {
+  readonly kind: 'set-right';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+  readonly tables: readonly SettleTable[];
+}
+
+export type RepairAction =
+  | SetRight
+  | {
+      readonly kind: 'record';
+      readonly leader: string;
+      readonly epoch: number;
+      readonly nodes: readonly string[];
+      readonly tables: readonly TableName[];
+    };
+
+export type RepairStep = Step<RepairAction>;
+
+/** One table on one replica in `data.differences` of --json. */
+export interface Differences extends TableName {
+  readonly node: string;
+  readonly missing: number;
+  readonly extra: number;
+  readonly differing: number;
+  /** Seen to differ, but not yet told from a change in flight. */
+  readonly undecided: number;
+  readonly problem: string | null;
+  readonly rows: readonly RowDifference[];
+}
+
+/** What setting one replica right came to; the result of its step. */
+export interface SetRightResult {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Were equal by the time they were locked. */
+  readonly equal: number;
+  /** Could not be proven: left as they were. */
+  readonly open: number;
+  readonly why: string | null;
+  /** Of all these rows, looked at once more in the end: what differs still, and what could not be judged. */
+  readonly stillDiffering: number;
+  readonly unverified: number;
+  /** Where the rows are that were replaced or deleted; null when there were none. */
+  readonly overwritten: string | null;
+}

@@ -1,0 +1,45 @@
+/** Looks before `repair` plans: what differs, and with --sql the statements row by row. */
+import type { Fleet } from '../../cluster/fleet.js';
+import type { Snapshot } from '../../cluster/model.js';
+import { participantsOf } from '../../consistency/checking/participants.js';
+import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
+import { type FindRequest, findDifferences } from '../../consistency/repair/find.js';
+import { statementsFor } from '../../consistency/repair/statements.js';
+import type { DifferenceKind } from '../../consistency/recheck.js';
+import { SAMPLES, wanted } from './plan.js';
+import type { RepairRequest } from './model.js';
+
+export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
+  readonly nodes: readonly string[];
+  readonly only: DifferenceKind | undefined;
+  readonly maxRows: number;
+  /** Statements for every row. */
+  readonly sql: boolean;
+}
+
+/** Changes nothing. Throws as `check` does. */
+export async function prepareRepair(
+  fleet: Fleet,
+  snapshot: Snapshot,
+  { nodes, only, maxRows, sql, ...request }: PrepareRequest,
+): Promise<Omit<RepairRequest, 'shown'>> {
+  for (const node of nodes) fleet.node(node);
+  const who = participantsOf(snapshot, nodes);
+  const found = await findDifferences(fleet, who, { ...request, most: maxRows + 1, samples: SAMPLES });
+  const statements = new Map<string, readonly string[]>();
+  for (const node of sql ? new Set(found.map((one) => one.node)) : []) {
+    const tables = found
+      .filter((one) => one.node === node)
+      .map((one) => ({ table: one.table, keys: wanted(one, { only }).map(({ key }) => key) }));
+    const leader = await fleet.fresh(who.leader.name, 'repctl repair');
+    const replica = await fleet.fresh(node, 'repctl repair');
+    try {
+      await Promise.all([leader, replica].map(pinForDigests));
+      const flavour = await commonFlavour([leader, replica]);
+      statements.set(node, await statementsFor(leader, replica, tables, flavour));
+    } finally {
+      await Promise.all([leader.close(), replica.close()]);
+    }
+  }
+  return { only, maxRows, found, unreachable: who.unreachable, sql: statements };
+}
