@@ -29,7 +29,7 @@ export const repairRunners = (context: RepairContext): Runners<RepairAction> => 
  * was cut, once it notices. Without these, tcp keepalive notices after two hours, and the apply worker waits for it.
  */
 const SESSION_SQL = `
-  set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '30s';
+  set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '5min';
   set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
   set random_page_cost = 1.1;
   select case when version() like '%linux%'
