@@ -1,4 +1,5 @@
 /** Tables with an integer key: ranges of it, narrowed down where they differ. */
+import type { Session } from '../../postgres/session.js';
 import {
   type KeyHash,
   MAX_KEY,
@@ -13,6 +14,7 @@ import {
   rangeListSql,
   rangePartsSql,
 } from '../blocks.js';
+import { readCuts } from './cuts.js';
 import { listDifferences } from './rows.js';
 import { askAll, differs, type Lane, live, noteBlock, type Read, type Run, stillOpen } from './run.js';
 
@@ -32,7 +34,9 @@ interface Density {
 }
 
 export async function compareRanges(run: Run): Promise<void> {
-  const next = blocks(run);
+  const [first] = run.lanes;
+  if (!first) return;
+  const next = blocks(run, await readCuts(first.leader, run.leader.shape, run.blockRows));
   const density: Density = { rows: 0, parts: 0 };
   await Promise.all(
     run.lanes.map(async (lane) => {
@@ -52,18 +56,27 @@ export function fineRows({ rows, parts }: Readonly<Density>): number {
   return Math.min(COARSEST_ROWS, Math.max(FINEST_ROWS, best));
 }
 
-/** Hands out the blocks, one after the other whoever asks; the last one is open at its end. */
-function blocks(run: Run): (lane: Lane) => Promise<Range | undefined> {
-  const state: { first: bigint | undefined; turn: Promise<unknown> } = {
+/**
+ * Hands out the blocks, one after the other whoever asks: up to the last of `known`, the first keys of blocks, without
+ * a question; from there on by counting rows on the leader. The last one is open at its end.
+ */
+function blocks(run: Run, known: readonly bigint[]): (lane: Lane) => Promise<Range | undefined> {
+  const state: { first: bigint | undefined; known: number; turn: Promise<unknown> } = {
     first: MIN_KEY,
+    known: 0,
     turn: Promise.resolve(),
   };
   const sql = nextBlockSql(run.plan, run.leader);
+  const count = async (lane: Lane, first: bigint): Promise<bigint | undefined> => {
+    const [row] = await lane.leader.query<{ key: string }>(sql, [String(first), run.blockRows]);
+    return row && BigInt(row.key);
+  };
   const take = async (lane: Lane): Promise<Range | undefined> => {
     const { first } = state;
     if (first === undefined) return undefined;
-    const [row] = await lane.leader.query<{ key: string }>(sql, [String(first), run.blockRows]);
-    state.first = row ? BigInt(row.key) : undefined;
+    const next = known[state.known];
+    state.known += 1;
+    state.first = next ?? (await count(lane, first));
     return { first, last: state.first === undefined ? MAX_KEY : state.first - 1n };
   };
   return (lane) => {
@@ -75,11 +88,25 @@ function blocks(run: Run): (lane: Lane) => Promise<Range | undefined> {
   };
 }
 
+/**
+ * How whole blocks are read. By a bitmap of the index: each page once and in order, however the rows lie in the table,
+ * for a tenth less CPU where they lie in order; where the index alone has the answer, that would be a waste. Without
+ * parallel workers: starting and ending them for every block costs more than the block, and the lanes are parallel.
+ */
+async function pageByPage<T>(session: Session, scan: () => Promise<T>): Promise<T> {
+  await session.simple('set enable_indexscan = off; set max_parallel_workers_per_gather = 0');
+  const answer = await scan();
+  await session.simple('reset enable_indexscan; reset max_parallel_workers_per_gather');
+  return answer;
+}
+
 const bounds = (range: Range): string[] => [String(range.first), String(range.last)];
 
 async function compareRange(run: Run, lane: Lane, range: Range): Promise<void> {
   const read: Read<PartDigest> = async (session, side) => {
-    const [row] = await session.query<PartDigest>(rangeDigestSql(run.plan, side), bounds(range));
+    const [row] = await pageByPage(session, () =>
+      session.query<PartDigest>(rangeDigestSql(run.plan, side), bounds(range)),
+    );
     return { part: 0, rows: row?.rows ?? '0', digest: row?.digest ?? '0' };
   };
   const { leader, nodes } = await askAll(run, lane, live(run), read);
@@ -140,10 +167,9 @@ async function compareParts(run: Run, lane: Lane, range: Range, density: Density
 const readParts =
   (run: Run, range: Range, starts: readonly bigint[]): Read<Map<number, PartDigest>> =>
   async (session, side) => {
-    const rows = await session.query<PartDigest>(rangePartsSql(run.plan, side), [
-      ...bounds(range),
-      starts.map(String),
-    ]);
+    const rows = await pageByPage(session, () =>
+      session.query<PartDigest>(rangePartsSql(run.plan, side), [...bounds(range), starts.map(String)]),
+    );
     return new Map(rows.map((row) => [row.part, row]));
   };
 
