@@ -35,7 +35,7 @@ describe('planted faults', () => {
           await playSeed(
             seed,
             { stage, program, patienceMs: 20_000 },
-            { rounds: fault.rounds, kills: false, big: false },
+            { rounds: fault.rounds, kills: false, big: false, sync: false },
           )
         ).violations.filter((violation) => fault.signs.test(violation));
       const kinds = [...new Set(caught.map((one) => one.split(/[:(;]| after | on /u)[0]))];

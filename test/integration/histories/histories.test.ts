@@ -18,7 +18,7 @@ describe('random histories', () => {
     await stage.down();
   });
 
-  it.each([1, 14, 27, 34])('seed %i', async (seed) => {
+  it.each([1, 22, 27, 34])('seed %i', async (seed) => {
     const { violations, log } = await playSeed(seed, { stage, program, patienceMs: 90_000 });
     expect(violations, `npm run test:long -- --seed ${String(seed)}\n${log.join('\n')}`).toEqual([]);
   });

@@ -39,6 +39,8 @@ export interface World {
   readonly down: string[];
   /** Nodes whose own writes were thrown away with --accept-data-loss. */
   readonly discarded: Set<string>;
+  /** Epochs that began by a failover which said that no acknowledged write of the former leader can be lost. */
+  readonly promised: Set<number>;
 }
 
 export const count = ({ counts }: World, kind: string): void =>
@@ -118,10 +120,14 @@ export async function act(world: World, event: Event): Promise<void> {
       await client.query(event.text).finally(() => client.end());
       return;
     }
-    case 'big':
+    case 'big': {
       log(`a transaction of ${String(event.megabytes)} MB`);
-      world.writers[0]?.big(event.megabytes);
+      const answered = world.writers[0]?.big(event.megabytes);
+      if (event.answered !== true) return;
+      await answered;
+      log('it is answered');
       return;
+    }
     case 'run':
       return command(world, event);
   }
@@ -179,6 +185,11 @@ export async function repctl(
       .filter((text) => /^[✓✗] |^ {2}(?!✓)/u.test(text))
       .slice(-14))
       log(`    ${line}`);
+  const promised = /\(epoch (\d+)\)\s[^]*at risk: nothing/u.exec(run.stderr)?.[1];
+  if (promised !== undefined) {
+    world.promised.add(Number(promised));
+    count(world, 'failover that promises no loss');
+  }
   if (name !== 'failover' && name !== 'promote' && args.includes('--accept-data-loss'))
     world.discarded.add(args[1] ?? '');
   if (run.hung) world.violations.push(`hung: ${shown} did not end in two minutes`);

@@ -31,7 +31,8 @@ export type Event =
       readonly reset: boolean;
     }
   | { readonly do: 'heal' }
-  | { readonly do: 'big'; readonly megabytes: number }
+  /** `answered`: what comes next waits for its answer, so that it is acknowledged and no replica has it yet. */
+  | { readonly do: 'big'; readonly megabytes: number; readonly answered?: boolean }
   /** Statements of a client, past the proxy; for histories that are written, not drawn. */
   | { readonly do: 'sql'; readonly who: Who; readonly text: string }
   | {
@@ -63,6 +64,8 @@ export interface GenerateOptions {
   readonly commands: ReadonlySet<string>;
   /** Big transactions of 64 MB and more take seconds; default as the seed says. */
   readonly big?: boolean;
+  /** Whether commits wait for a replica from the beginning; default as the seed says. */
+  readonly sync?: boolean;
   /** Rounds of these kinds alone; default any. */
   readonly rounds?: readonly Round[];
   /** Whether repctl is killed on its way; default as the seed says. */
@@ -75,11 +78,16 @@ export function generate(seed: number, options: GenerateOptions): History {
   const random = randomOf(seed);
   const count = random.weighted({ '3': 50, '4': 35, '5': 15 });
   const nodes = random.shuffle(MAJORS.map((_, index) => `n${String(index + 1)}`)).slice(0, Number(count));
-  const synchronousCommit = new Map(nodes.map((node) => [node, random.chance(0.25) ? 'off' : 'on']));
+  const big = options.big ?? random.chance(0.2);
+  const sync = options.commands.has('sync') && (options.sync ?? random.chance(0.25));
+  // Where synchronous_commit is off commits wait for nobody, and `sync` is refused.
+  const synchronousCommit = new Map(nodes.map((node) => [node, !sync && random.chance(0.25) ? 'off' : 'on']));
   const rounds = Number(random.weighted({ '1': 45, '2': 40, '3': 15 }));
   const events: Event[] = [{ do: 'wait', ms: random.int(20, 120) }];
-  if (options.big ?? random.chance(0.05)) events.push(...bigTransaction(random));
-  for (let round = 0; round < rounds; round += 1) events.push(...roundOf(random, nodes.length, options));
+  if (sync) events.push({ do: 'run', command: 'sync any 1', flags: [], again: false }, wait(random));
+  if (big) events.push(...bigTransaction(random));
+  for (let round = 0; round < rounds; round += 1)
+    events.push(...roundOf(random, nodes.length, sync, options));
   return {
     seed,
     nodes,
@@ -104,8 +112,8 @@ function bigTransaction(random: Random): Event[] {
   return [
     { do: 'stream', who: { replica: 0 } },
     { do: 'stream', who: { replica: 1 } },
-    { do: 'big', megabytes: random.pick([64, 64, 72]) },
-    wait(random, 300, 4000),
+    { do: 'big', megabytes: random.pick([64, 64, 72]), answered: random.chance(0.6) },
+    wait(random, 0, 800),
   ];
 }
 
@@ -128,7 +136,7 @@ function command(random: Random, name: string, flags: readonly string[] = [], wh
 }
 
 /** Replicas that lag, stand still, restart or are cut off, before or while something is done to the leadership. */
-function trouble(random: Random, able: (command: string) => boolean): Event[] {
+function trouble(random: Random, sync: boolean): Event[] {
   const kind = random.weighted({
     none: 30,
     lock: 14,
@@ -140,7 +148,7 @@ function trouble(random: Random, able: (command: string) => boolean): Event[] {
     freeze: 4,
     link: 10,
     medium: 6,
-    sync: able('sync') ? 6 : 0,
+    sync: sync ? 10 : 0,
   });
   const who = replica(random);
   switch (kind) {
@@ -174,11 +182,16 @@ function trouble(random: Random, able: (command: string) => boolean): Event[] {
     case 'medium':
       return [{ do: 'stream', who }, { do: 'big', megabytes: 2 }, wait(random)];
     case 'sync':
-      return [command(random, 'sync any 1'), wait(random)];
+      return [command(random, random.pick(['sync async', 'sync any 1', 'sync all'])), wait(random)];
   }
 }
 
-function roundOf(random: Random, count: number, { commands, rounds }: GenerateOptions): Event[] {
+function roundOf(
+  random: Random,
+  count: number,
+  sync: boolean,
+  { commands, rounds }: GenerateOptions,
+): Event[] {
   const able = (...names: string[]): boolean => names.every((name) => commands.has(name));
   const weights: Readonly<Record<Round, number>> = {
     switchover: able('switchover') ? 35 : 0,
@@ -195,7 +208,7 @@ function roundOf(random: Random, count: number, { commands, rounds }: GenerateOp
       ? weights
       : (Object.fromEntries(rounds.map((round) => [round, weights[round]])) as typeof weights),
   );
-  const before = trouble(random, able);
+  const before = trouble(random, sync);
   // What is known to be lost is refused otherwise; sometimes it shall be.
   const accepting = [
     ...(count === 3 ? ['--accept-minority'] : []),

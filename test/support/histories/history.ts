@@ -34,6 +34,10 @@ export interface Outcome {
   readonly reads: number;
   /** Transactions of 64 MB and more that were acknowledged. */
   readonly big: number;
+  /** Whether a parallel apply worker was seen. */
+  readonly parallel: boolean;
+  /** Transactions whose commit waited for replicas before it was acknowledged. */
+  readonly waited: number;
   readonly events: Readonly<Record<string, number>>;
 }
 
@@ -54,6 +58,9 @@ export function totals(outcomes: readonly Outcome[]): Readonly<Record<string, un
     leaderChanges: sum((one) => one.epochs - 1),
     reads: sum((one) => one.reads),
     withBig: outcomes.filter(({ big }) => big > 0).length,
+    withParallelApply: outcomes.filter(({ parallel }) => parallel).length,
+    withSync: outcomes.filter(({ waited }) => waited > 0).length,
+    waited: sum((one) => one.waited),
     events: Object.fromEntries(kinds.map((kind) => [kind, sum(({ events }) => events[kind] ?? 0)])),
   };
 }
@@ -127,6 +134,7 @@ export async function play(
     crashes: [],
     down: [],
     discarded: new Set(),
+    promised: new Set(),
   };
   try {
     for (const event of history.events) await act(world, event);
@@ -138,18 +146,19 @@ export async function play(
     // A position that was answered before it was flushed is given out a second time after a crash.
     const forgetful = world.crashes.some(({ node }) => history.synchronousCommit.get(node) === 'off');
     const tokens = forgetful ? [] : reader.violations;
-    const acknowledged = ledger.transactions.filter((one) => one.outcome === 'acknowledged').length;
+    const acknowledged = ledger.transactions.filter((one) => one.outcome === 'acknowledged');
     return {
       seed: history.seed,
       violations: [...world.violations, ...watcher.violations, ...tokens, ...violations],
       log,
       ms: Math.round(performance.now() - start),
-      acknowledged,
+      acknowledged: acknowledged.length,
       ...figures,
       epochs: watcher.epoch(),
       reads: reader.counts.reads,
-      big: ledger.transactions.filter((one) => one.outcome === 'acknowledged' && bytesOf(one) >= 64 * 2 ** 20)
-        .length,
+      big: acknowledged.filter((one) => bytesOf(one) >= 64 * 2 ** 20).length,
+      parallel: watcher.parallel(),
+      waited: acknowledged.filter((one) => one.waits === true).length,
       events: Object.fromEntries([...world.counts].sort()),
     };
   } finally {

@@ -141,6 +141,7 @@ function judgeLosses(
 ): { violations: string[]; figures: typeof NONE } {
   const lost = transactions.filter((one) => isLost(one, present));
   const silent: string[] = [];
+  const broken = lost.filter((one) => one.waits === true && world.promised.has((one.epoch ?? 0) + 1));
   const announced: Transaction[] = [];
   for (const one of lost) {
     const { node = '', epoch = 0, after } = one;
@@ -162,6 +163,9 @@ function judgeLosses(
   const unsaved = announced.filter((one) => !stranded.includes(one) && !discarded.includes(one)).map(keyOf);
   return {
     violations: [
+      ...(broken.length > 0
+        ? [`lost although failover said that it cannot be: ${some(broken.map(whereOf))}`]
+        : []),
       ...(silent.length > 0 ? [`lost without being announced: ${some(silent)}`] : []),
       ...(unsaved.length > 0 ? [`announced as lost but in no stranded file: ${some(unsaved)}`] : []),
     ],

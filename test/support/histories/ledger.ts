@@ -28,6 +28,8 @@ export interface Transaction {
   node?: string;
   epoch?: number;
   leader?: string;
+  /** Whether its commit waited for replicas, as far as its session knew. */
+  waits?: boolean;
   /** Positions in the node's WAL before the commit record and at or after its end. */
   before?: string;
   after?: string;

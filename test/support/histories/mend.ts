@@ -29,6 +29,9 @@ const COMMANDS = [
   'slot advance',
   'slot drop',
   'sequence sync',
+  // Not `sync async`: it gives up what was asked for.
+  'sync any',
+  'sync all',
 ] as const;
 
 /** The commands in a text such as `repctl rewire n3, then repctl slot drop repctl_n2 --node n3`. Pure. */
@@ -41,7 +44,7 @@ export function commandsIn(text: string): string[][] {
     const args: string[] = [];
     for (const word of rest.slice(name.length).trim().split(/\s+/u)) {
       const bare = word.replace(/[.,;:]+$/u, '');
-      if (!/^(?:n\d|repctl_n\d|--[a-z-]+)$/u.test(bare)) break;
+      if (!/^(?:n\d|\d|repctl_n\d|--[a-z-]+)$/u.test(bare)) break;
       args.push(bare);
       if (bare !== word) break;
     }

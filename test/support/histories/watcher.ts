@@ -9,6 +9,8 @@ export interface Watcher {
   formerLeader(): string | undefined;
   epoch(): number;
   readonly violations: string[];
+  /** Whether a parallel apply worker (16 and later) was at work anywhere. */
+  parallel(): boolean;
   readonly samples: { count: number };
   stop(): Promise<void>;
 }
@@ -17,12 +19,14 @@ const SAMPLE_SQL = `
 select (select name from repctl.node) as node,
        (select coalesce(json_agg(json_build_array(epoch, leader) order by epoch desc), '[]') from repctl.epoch) as epochs,
        (select coalesce(json_agg(tgrelid::regclass::text order by 1), '[]') from pg_trigger
-         where tgname = 'repctl_fence' and tgenabled in ('D', 'R')) as open`;
+         where tgname = 'repctl_fence' and tgenabled in ('D', 'R')) as open,
+       exists (select from pg_stat_activity where backend_type = 'logical replication parallel worker') as parallel`;
 
 interface Sample {
   node: string | null;
   epochs: [number, string][];
   open: string[];
+  parallel: boolean;
 }
 
 /**
@@ -33,11 +37,12 @@ interface Sample {
 export function startWatcher(stage: Stage, nodes: readonly string[]): Watcher {
   const leaders = new Map<number, string>();
   const violations = new Set<string>();
-  const samples = { count: 0 };
+  const samples = { count: 0, parallel: false };
   const state = { stopping: false };
 
-  const judge = (name: string, { epochs, open }: Sample): void => {
+  const judge = (name: string, { epochs, open, parallel }: Sample): void => {
     samples.count += 1;
+    samples.parallel ||= parallel;
     for (const [epoch, leader] of epochs) {
       const known = leaders.get(epoch);
       if (known === undefined) leaders.set(epoch, leader);
@@ -74,6 +79,7 @@ export function startWatcher(stage: Stage, nodes: readonly string[]): Watcher {
     leader: () => leaders.get(epoch()),
     formerLeader: () => leaders.get(epoch() - 1),
     epoch,
+    parallel: () => samples.parallel,
     get violations() {
       return [...violations];
     },

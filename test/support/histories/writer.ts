@@ -15,8 +15,8 @@ export interface WriterOptions {
 }
 
 export interface Writer {
-  /** The next transaction is one of so many megabytes. */
-  big(megabytes: number): void;
+  /** The next transaction is one of so many megabytes; resolves when it is answered, or known not to be. */
+  big(megabytes: number): Promise<void>;
   /** From now on a few transactions a second. */
   slow(): void;
   stop(): Promise<void>;
@@ -28,12 +28,14 @@ const BIG_ANSWER_MS = 20_000;
 const SLOW_PAUSE_MS = 120;
 
 export function startWriter(options: WriterOptions): Writer {
-  const state = { stopping: false, megabytes: 0, pauseMs: options.pauseMs };
+  const state: State = { stopping: false, pauseMs: options.pauseMs };
   const done = writing(options, state);
   return {
-    big(megabytes) {
-      state.megabytes = megabytes;
-    },
+    big: (megabytes) =>
+      new Promise((resolve) => {
+        state.big?.answered();
+        state.big = { megabytes, answered: resolve };
+      }),
     slow() {
       state.pauseMs = Math.max(state.pauseMs, SLOW_PAUSE_MS);
     },
@@ -42,6 +44,13 @@ export function startWriter(options: WriterOptions): Writer {
       await done;
     },
   };
+}
+
+interface State {
+  stopping: boolean;
+  pauseMs: number;
+  /** The big transaction that is asked for. */
+  big?: { readonly megabytes: number; readonly answered: () => void };
 }
 
 /** What a writer believes its rows to be; where it is wrong its changes meet no row, here and when replayed. */
@@ -53,10 +62,7 @@ interface Hand {
   bulks: { from: number; count: number }[];
 }
 
-async function writing(
-  { urls, ledger, random }: WriterOptions,
-  state: { stopping: boolean; megabytes: number; pauseMs: number },
-): Promise<void> {
+async function writing({ urls, ledger, random }: WriterOptions, state: State): Promise<void> {
   const nodes = [...urls.keys()];
   let at = random.int(0, nodes.length - 1);
   let client: pg.Client | undefined;
@@ -80,17 +86,18 @@ async function writing(
       await delay(15);
       continue;
     }
-    const megabytes = state.megabytes;
-    state.megabytes = 0;
+    const { big } = state;
+    delete state.big;
     const transaction: Transaction = {
       writer: hand.writer,
       seq: (hand.seq += 1),
-      changes: megabytes > 0 ? bigChanges(hand, megabytes) : someChanges(hand, random),
+      changes: big ? bigChanges(hand, big.megabytes) : someChanges(hand, random),
       outcome: 'unknown',
     };
     ledger.transactions.push(transaction);
-    const refusal = await attempt(client, transaction, megabytes > 0 ? BIG_ANSWER_MS : ANSWER_MS);
+    const refusal = await attempt(client, transaction, big ? BIG_ANSWER_MS : ANSWER_MS);
     transaction.at = Date.now();
+    big?.answered();
     if (transaction.outcome === 'unknown') {
       // It may still happen, and later than what this client does next: from here on it is somebody else.
       hand = fresh();
@@ -103,6 +110,7 @@ async function writing(
     }
     await delay(random.next() * state.pauseMs);
   }
+  state.big?.answered();
   leave();
 }
 
@@ -113,7 +121,8 @@ async function attempt(client: pg.Client, transaction: Transaction, patienceMs: 
     'begin',
     `insert into journal (writer, seq, ticket, down) values (${String(writer)}, ${String(seq)}, nextval('ticket_seq'), nextval('down_seq')) returning id, number, ticket, down`,
     ...changes.map((change) => changeSql(change, writer)),
-    `select e.epoch, e.leader, (select name from repctl.node) as node, pg_current_wal_insert_lsn()::text as before
+    `select e.epoch, e.leader, (select name from repctl.node) as node, pg_current_wal_insert_lsn()::text as before,
+            current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') = 'on' as waits
        from repctl.epoch e order by e.epoch desc limit 1`,
     'commit',
     'select pg_current_wal_insert_lsn()::text as after',
@@ -128,8 +137,7 @@ async function attempt(client: pg.Client, transaction: Transaction, patienceMs: 
     const results = await Promise.race([query, timeout]);
     if (results === 'timeout') return '';
     const row = (index: number): Record<string, unknown> => results.at(index)?.rows[0] ?? {};
-    const { epoch, leader, node, before } = row(-3);
-    Object.assign(transaction, { epoch, leader, node, before, after: row(-1)['after'], handedOut: row(1) });
+    Object.assign(transaction, row(-3), { after: row(-1)['after'], handedOut: row(1) });
     transaction.outcome = 'acknowledged';
     return '';
   } catch (error) {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FAULTS } from '../../support/histories/faults.js';
-import { generate } from '../../support/histories/generate.js';
+import { type Event, generate } from '../../support/histories/generate.js';
 import { commandsIn } from '../../support/histories/mend.js';
 
 describe('commands in what repctl says', () => {
@@ -15,6 +15,8 @@ describe('commands in what repctl says', () => {
     ],
     ['repctl cluster create takes it down when no operation is under way', ['cluster create']],
     ['repctl check --node n4 shows rows that differ; set them right, or repctl subscription skip n4', []],
+    ['repctl sync any 1', ['sync any 1']],
+    ['Bring n3 back, or let commits go on without: repctl sync async', []],
     ['repctl failover without a name takes the most advanced replica.', ['failover']],
     [
       'repctl rewire n1 --recopy --accept-data-loss\nNothing was changed.',
@@ -29,6 +31,15 @@ describe('a seed', () => {
   it('gives the same history every time', () => {
     const options = { commands: new Set(['failover', 'switchover', 'rejoin']) };
     for (let seed = 0; seed < 50; seed += 1) expect(generate(seed, options)).toEqual(generate(seed, options));
+  });
+
+  it('of two hundred has a big transaction in about every fifth, and waits for replicas in every fourth', () => {
+    const commands = new Set(['failover', 'switchover', 'rejoin', 'sync']);
+    const all = Array.from({ length: 200 }, (_, index) => generate(index + 1, { commands }).events);
+    const having = (test: (event: Event) => boolean): number =>
+      all.filter((events) => events.some(test)).length;
+    expect(having((event) => event.do === 'big' && event.megabytes >= 64)).toBeGreaterThan(30);
+    expect(having((event) => event.do === 'run' && event.command === 'sync any 1')).toBeGreaterThan(40);
   });
 });
 
