@@ -18,12 +18,13 @@ describe('random histories', () => {
     await stage.down();
   });
 
-  it.each([1, 22, 27, 34])('seed %i', async (seed) => {
+  // One that is cut off by a limit of time would leave its servers to the next one as they are.
+  it.each([2, 21, 22, 27])('seed %i', { timeout: 300_000 }, async (seed) => {
     const { violations, log } = await playSeed(seed, { stage, program, patienceMs: 90_000 });
     expect(violations, `npm run test:long -- --seed ${String(seed)}\n${log.join('\n')}`).toEqual([]);
   });
 
-  it.each(Object.entries(ODD))('%s', async (_, history) => {
+  it.each(Object.entries(ODD))('%s', { timeout: 300_000 }, async (_, history) => {
     const { violations, log } = await play(history, { stage, program, patienceMs: 90_000 });
     expect(violations, log.join('\n')).toEqual([]);
   });

@@ -198,9 +198,13 @@ function strandedIn(home: string): (one: Transaction) => boolean {
 /** Sequences that a column of `journal` owns; the other two are free, and their values are in no index. */
 const OWNED = new Set(['id', 'number']);
 
+/** What a failover leaves out of a free sequence, from where the leader of a promotion began; a few less, for those that the ledger does not know. */
+const GAP = 900n;
+
 /**
  * No value twice among those that anybody was given. After a failover two are let pass, since nobody can know them:
- * values of transactions that were lost with the old leader, and those of free sequences.
+ * values of transactions that were lost with the old leader, and those of free sequences that the first leader gave
+ * out, or a later one more of them than the gap.
  */
 function judgeSequences(
   world: World,
@@ -224,11 +228,27 @@ function judgeSequences(
         // What was not flushed is forgotten, what its sequences had handed out too.
         if (both.some((each) => isLost(each, present) && unflushed(world, each))) continue;
         const kept = both.every((each) => present.has(keyOf(each)));
-        if (!crashed(earlier, one) || (kept && OWNED.has(sequence)))
-          twice.push(`${key} to ${whereOf(earlier)} and ${whereOf(one)}`);
+        const known = OWNED.has(sequence) ? kept : withinGap(sequence, both, transactions);
+        if (!crashed(earlier, one) || known) twice.push(`${key} to ${whereOf(earlier)} and ${whereOf(one)}`);
       }
     }
   return twice.length > 0 ? [`sequence: handed out twice: ${some(twice, 4)}`] : [];
+}
+
+/** Whether the value is among the first that a leader of epoch 2 or later gave out: its promotion recorded where it began. */
+function withinGap(
+  sequence: string,
+  both: readonly Transaction[],
+  transactions: readonly Transaction[],
+): boolean {
+  const [first] = both.toSorted((a, b) => (a.epoch ?? 0) - (b.epoch ?? 0));
+  const { epoch = 0 } = first ?? {};
+  if (epoch < 2) return false;
+  const of = (one: Transaction): bigint => BigInt(one.handedOut?.[sequence] ?? 0);
+  const size = (value: bigint): bigint => (value < 0n ? -value : value);
+  const given = transactions.filter((one) => one.epoch === epoch && one.handedOut?.[sequence] !== undefined);
+  const begin = given.map((one) => size(of(one))).reduce((least, one) => (one < least ? one : least));
+  return first !== undefined && size(of(first)) - begin < GAP;
 }
 
 const whereOf = (one: Transaction): string =>

@@ -97,10 +97,13 @@ export async function connect(url: string, timeoutMs = 5000): Promise<pg.Client>
 async function wipe(node: SandboxNode): Promise<void> {
   const admin = await connect(node.superuserUrl.replace(/\/[^/]*$/, '/postgres'));
   try {
+    // Commits may still wait there for replicas that are gone.
+    await admin.query('set synchronous_commit = local');
     const there = await admin.query('select 1 from pg_database where datname = $1', [DATABASE]);
     if (there.rows.length > 0) {
       const shop = await connect(node.superuserUrl);
       try {
+        await shop.query('set synchronous_commit = local');
         const { rows } = await shop.query<{ name: string }>(
           `select subname as name from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())`,
         );
