@@ -11,7 +11,7 @@ import { type RunnerContext, waitFor } from './context.js';
 
 interface Worker {
   readonly pid: number | null;
-  /** It waits in its main loop without a transaction: nothing is left to read. */
+  /** It waits in its main loop without a transaction: nothing is left that it read. */
   readonly idle: boolean;
   /** It waits for a leader that does not let it in: it has received nothing, and will not notice being disabled. */
   readonly connecting: boolean;
@@ -37,12 +37,20 @@ async function workerOf(context: RunnerContext, node: string, subscription: stri
 /** How a drain ended: the worker has nothing left; a rival has all of it; the time was over. */
 type Drained = 'drained' | 'overtaken' | 'late';
 
+/**
+ * How long a worker must be seen idle. What its kernel holds for it shows nowhere: until it gets its turn on a busy
+ * machine it looks idle, and once it is disabled it goes at the next transaction's first row, before applying it
+ * (begin_replication_step, maybe_reread_subscription). Only a leader that was cut off in silence costs this time: the
+ * workers of one that died read to the end of the stream and go by themselves.
+ */
+const IDLE_MS = 250;
+
 /** How long a worker that is applying is given before a rival may pass it: the usual drain is a matter of this. */
 const APPLYING_MS = 150;
 
 /**
  * Waits until the apply worker has gone by itself (its leader is dead, what was received is applied) or has
- * nothing left to read (it waits in its main loop without a transaction, twice in a row), at most drainTimeout;
+ * nothing left to read (it waits in its main loop without a transaction for {@link IDLE_MS}), at most drainTimeout;
  * then disables the subscription and waits for the worker's end, ending it when it does not listen.
  *
  * With rivals it is not waited for once one of them, stopped for good, has all that was received here: at once when
@@ -88,15 +96,17 @@ async function drain(
   seen: { receivedLsn: Lsn },
 ): Promise<Drained> {
   const start = performance.now();
-  let idleBefore = false;
+  let idleSince: number | undefined;
   const outcome = await waitFor<Drained>(
     async () => {
       const worker = await workerOf(context, node, subscription);
       seen.receivedLsn = maxLsn(seen.receivedLsn, worker.receivedLsn ?? ZERO_LSN);
-      if (worker.pid === null || worker.connecting || (worker.idle && idleBefore)) return 'drained';
-      idleBefore = worker.idle;
+      if (worker.pid === null || worker.connecting) return 'drained';
+      const now = performance.now();
+      idleSince = worker.idle ? (idleSince ?? now) : undefined;
+      if (idleSince !== undefined) return now - idleSince >= IDLE_MS ? 'drained' : undefined;
       const patience = worker.locked ? 0 : APPLYING_MS;
-      if (worker.idle || performance.now() - start < patience) return undefined;
+      if (now - start < patience) return undefined;
       const rival = await overtaking(context, { node, subscription }, rivals);
       return rival === undefined ? undefined : 'overtaken';
     },
