@@ -26,5 +26,8 @@ export const BARRIER_KIND = 'barrier';
 /** repctl.event.kind of rows that only measure a delay; they are no history. */
 export const PROBE_KIND = 'probe';
 
+/** repctl.event.kind of the row that says where the leader's free sequences began; bookkeeping, no history. */
+export const SEQUENCES_KIND = 'sequences';
+
 /** repctl.event.kind of rows that record what commits wait for. */
 export const SYNC_KIND = 'sync';

@@ -3,6 +3,7 @@ import type { Fleet } from '../cluster/fleet.js';
 import type { ReachableNode, Snapshot, TableName } from '../cluster/model.js';
 import type { Plan } from '../plan/plan.js';
 import { highestInUse, readSequences, setPastSql } from '../replication/sequences.js';
+import { withRecorded } from '../replication/sequence-record.js';
 import type { Action, Promote } from './actions.js';
 import { sequenceExhausted } from './runners/handover.js';
 
@@ -20,7 +21,10 @@ export async function sequenceRoom(
   tables: readonly TableName[],
 ): Promise<SequenceRoom> {
   const session = await fleet.session(node);
-  const sequences = await highestInUse(session, await readSequences(session, tables));
+  const sequences = await withRecorded(
+    session,
+    await highestInUse(session, await readSequences(session, tables)),
+  );
   return {
     exhausted: setPastSql(sequences, fleet.config.sequenceGap).exhausted,
     free: sequences.filter((one) => one.columns.length === 0 && !one.cycle),
@@ -51,7 +55,7 @@ export async function withSequences(
     ...plan,
     notes: [
       ...plan.notes,
-      `no column uses ${free.map(({ schema, name }) => `${schema}.${name}`).join(', ')}: ${free.length === 1 ? 'it goes' : 'they go'} on ${String(fleet.config.sequenceGap)} past where ${node.name} has ${free.length === 1 ? 'it' : 'them'}, which may be behind what ${promotion.previousLeader} gave out (repctl sequence sync keeps them near)`,
+      `no column uses ${free.map(({ schema, name }) => `${schema}.${name}`).join(', ')}: ${free.length === 1 ? 'it goes' : 'they go'} on ${String(fleet.config.sequenceGap)} past where ${node.name} has ${free.length === 1 ? 'it' : 'them'} or the last promotion set ${free.length === 1 ? 'it' : 'them'}, which may be behind what ${promotion.previousLeader} gave out (repctl sequence sync keeps them near)`,
     ],
   };
 }

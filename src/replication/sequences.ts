@@ -29,6 +29,8 @@ export interface SequenceUse extends SequenceInfo {
   readonly highestInUse: string | null;
   /** The last value that the leader handed out, where it can still be asked: rows do not tell of deleted ones. */
   readonly handedOut?: string;
+  /** Of a free one: where the last promotion let it begin on the leader of then, which may be gone. */
+  readonly recorded?: string;
 }
 
 /**
@@ -167,8 +169,9 @@ export type SequenceTarget =
  * The value to set a sequence to so that nextval() is past every value in use and `gap` more. It keeps its phase
  * (increments other than 1 stay aligned) and never moves backwards. Where the leader could be asked, it is past
  * everything that was handed out there too; a free sequence, whose use cannot be seen, and a cycling one then go on
- * exactly where the leader's stood. Where it could not, a free one moves on by the gap from where this node's stands,
- * and a cycling one is left alone: its values are not unique to begin with.
+ * exactly where the leader's stood. Where it could not, a free one moves on by the gap from where this node's stands
+ * or the last promotion let it begin, whichever is further, and a cycling one is left alone: its values are not unique
+ * to begin with.
  */
 export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarget {
   const { handedOut } = sequence;
@@ -183,10 +186,11 @@ export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarg
   const free = sequence.columns.length === 0;
   const used = sequence.highestInUse === null ? null : BigInt(sequence.highestInUse) * sign;
   const given = handedOut === undefined ? null : BigInt(handedOut) * sign;
+  const recorded = sequence.recorded === undefined ? last : BigInt(sequence.recorded) * sign;
   if (!free && used === null && given === null) return { kind: 'keep' };
   const margin = BigInt(gap);
   const wanted = free
-    ? (given ?? last + margin)
+    ? (given ?? (recorded > last ? recorded : last) + margin)
     : used === null
       ? (given ?? last)
       : given === null || used + margin > given
@@ -197,7 +201,11 @@ export function sequenceTarget(sequence: SequenceUse, gap: number): SequenceTarg
   const value = last + steps * step;
   // One more value must be left for nextval(); where the leader has none left either, nothing gets worse.
   if (value + step > end && wanted !== given) {
-    return { kind: 'exhausted', last: String((used ?? last) * sign), end: String(end * sign) };
+    return {
+      kind: 'exhausted',
+      last: String((used ?? (recorded > last ? recorded : last)) * sign),
+      end: String(end * sign),
+    };
   }
   return { kind: 'set', value: String((value > end ? end : value) * sign) };
 }

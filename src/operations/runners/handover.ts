@@ -16,6 +16,7 @@ import {
   readSequences,
   setPastSql,
 } from '../../replication/sequences.js';
+import { withRecorded } from '../../replication/sequence-record.js';
 import type { RunnerContext } from './context.js';
 
 /** Shared by the runners of one run; each field is set by the step that knows it. */
@@ -84,7 +85,10 @@ export async function readyTarget(
 ): Promise<Target> {
   const session = await context.fleet.fresh(name);
   const fences = await session.query<FencedTable>(fencedTablesSql(tables));
-  const sequences = await highestInUse(session, await readSequences(session, tables));
+  const sequences = await withRecorded(
+    session,
+    await highestInUse(session, await readSequences(session, tables)),
+  );
   const exhausted = setPastSql(sequences, context.fleet.config.sequenceGap).exhausted;
   if (exhausted.length > 0) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
   const [own] = await session.query<{ pid: number }>('select pg_backend_pid() as pid');

@@ -10,6 +10,7 @@ import type { Session } from '../../postgres/session.js';
 import { peekOrigins } from '../../replication/mapping.js';
 import { flushNow, originName } from '../../replication/positions.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
+import { recordSequencesSql, withRecorded } from '../../replication/sequence-record.js';
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, DropTombstone, Promote } from '../actions.js';
@@ -47,7 +48,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
     forkPoint,
   );
   const session = await context.fleet.session(action.node);
-  const sequences = await sequenceStatements(context, session, node);
+  const { sequences, record } = await sequenceStatements(context, action, session, node);
   await arm(context, node, action.sync);
   await promotion(context, session, async () => {
     // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
@@ -69,7 +70,11 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
         context.reason,
       ],
     );
-    if (action.sync !== undefined) await session.simple(syncRecordSql(context, action.epoch, action.sync));
+    const records = [
+      ...(action.sync === undefined ? [] : [syncRecordSql(context, action.epoch, action.sync)]),
+      ...record,
+    ];
+    if (records.length > 0) await session.simple(records.join('; '));
   });
   const done = {
     forkPoint,
@@ -102,13 +107,22 @@ async function promotion(
 
 async function sequenceStatements(
   context: RunnerContext,
+  { epoch, node: name }: Promote,
   session: Session,
   node: ReachableNode,
-): Promise<readonly string[]> {
-  const used = await highestInUse(session, await readSequences(session, node.tables));
-  const { sql, exhausted } = setPastSql(used, context.fleet.config.sequenceGap);
-  if (exhausted.length === 0) return sql;
-  throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
+): Promise<{ sequences: readonly string[]; record: readonly string[] }> {
+  const gap = context.fleet.config.sequenceGap;
+  const used = await withRecorded(
+    session,
+    await highestInUse(session, await readSequences(session, node.tables)),
+  );
+  const { sql, exhausted } = setPastSql(used, gap);
+  if (exhausted.length > 0) throw sequenceExhausted(exhausted, gap);
+  const { operator } = context;
+  return {
+    sequences: sql,
+    record: recordSequencesSql({ epoch, node: name, operator, sequences: used, gap }),
+  };
 }
 
 /**

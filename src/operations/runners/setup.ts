@@ -6,8 +6,10 @@ import { PUBLICATION } from '../../cluster/names.js';
 import { PUBLISHED_METADATA, metadataSql, nameNodeSql } from '../../replication/metadata.js';
 import { createPublicationSql, setPublicationSql } from '../../replication/publications.js';
 import { productsTableSql } from '../../products/schema.js';
+import { recordSequencesSql } from '../../replication/sequence-record.js';
+import { highestInUse, readSequences } from '../../replication/sequences.js';
 import type { Found, Prepare, Publish } from '../actions.js';
-import type { RunnerContext } from './context.js';
+import { type RunnerContext, look } from './context.js';
 
 /** Locks on users' tables are asked for briefly, so that nobody queues behind repctl for long. */
 const LOCK_TIMEOUT = `set local lock_timeout = '3s'`;
@@ -53,10 +55,18 @@ export async function publish(context: RunnerContext, action: Publish): Promise<
 
 export async function found(context: RunnerContext, action: Found): Promise<StepResult> {
   const session = await context.fleet.session(action.leader);
-  await session.query(
-    `insert into repctl.epoch (epoch, leader, operation, operator, reason) values (1, $1, 'create', $2, $3)
-     on conflict do nothing`,
-    [action.leader, context.operator, context.reason],
-  );
+  const { operator } = context;
+  const { tables } = await look(context, action.leader);
+  const used = await highestInUse(session, await readSequences(session, tables));
+  // Without a gap: they stay as they are, and where they stand now is where the first failover starts from.
+  const record = { epoch: 1, node: action.leader, operator, sequences: used, gap: 0 };
+  await session.transaction(async () => {
+    const founded = await session.query(
+      `insert into repctl.epoch (epoch, leader, operation, operator, reason) values (1, $1, 'create', $2, $3)
+       on conflict do nothing returning epoch`,
+      [action.leader, operator, context.reason],
+    );
+    if (founded.length > 0) for (const sql of recordSequencesSql(record)) await session.simple(sql);
+  });
   return undefined;
 }

@@ -13,6 +13,7 @@ import {
   valuesOf,
   withHandedOut,
 } from '../../replication/sequences.js';
+import { recordSequencesSql } from '../../replication/sequence-record.js';
 import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, Drain, Promote } from '../actions.js';
@@ -102,14 +103,15 @@ export async function handOver(context: SwitchoverContext, action: Promote): Pro
   ]);
   const point = now?.point ?? '0/0';
   const values = new Map((now?.used ?? []).map((row) => [row.i, row.value]));
-  const { sql: sequences, exhausted } = setPastSql(
-    withHandedOut(
-      target.sequences.map((sequence, i) => ({ ...sequence, highestInUse: values.get(i) ?? null })),
-      leaders,
-    ),
-    context.fleet.config.sequenceGap,
+  const gap = context.fleet.config.sequenceGap;
+  const past = withHandedOut(
+    target.sequences.map((sequence, i) => ({ ...sequence, highestInUse: values.get(i) ?? null })),
+    leaders,
   );
-  if (exhausted.length > 0) throw sequenceExhausted(exhausted, context.fleet.config.sequenceGap);
+  const { sql: sequences, exhausted } = setPastSql(past, gap);
+  if (exhausted.length > 0) throw sequenceExhausted(exhausted, gap);
+  const { epoch, node } = action;
+  const record = recordSequencesSql({ epoch, node, operator: context.operator, sequences: past, gap });
   const text = (value: string | null): string => (value === null ? 'null' : literal(value));
   handover.promotionSent = true;
   await target.session.simple(
@@ -120,6 +122,7 @@ export async function handOver(context: SwitchoverContext, action: Promote): Pro
       `delete from repctl.event where kind = ${literal(BARRIER_KIND)}`,
       `insert into repctl.epoch (epoch, leader, previous_leader, fork_point, previous_lsn, operation, operator, reason) values (${String(action.epoch)}, ${text(action.node)}, ${text(action.previousLeader)}, ${text(fence.after)}, ${text(fence.after)}, ${text(action.operation)}, ${text(context.operator)}, ${text(context.reason)})`,
       ...(action.sync === undefined ? [] : [syncRecordSql(context, action.epoch, action.sync)]),
+      ...record,
       // setval() is not undone by a rollback: it comes last.
       ...sequences,
       'commit',

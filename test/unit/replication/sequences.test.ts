@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { recordSequencesSql } from '../../../src/replication/sequence-record.js';
 import {
   type SequenceUse,
   relevantSequences,
@@ -43,6 +44,36 @@ describe('sequenceTarget', () => {
       keep,
     ],
     ['a free one moves on by the gap', { columns: [], lastValue: '40', isCalled: true }, 1000, set('1040')],
+    [
+      'a free one that the last promotion let begin further on',
+      { columns: [], lastValue: '40', isCalled: true, recorded: '1040' },
+      1000,
+      set('2040'),
+    ],
+    [
+      'a free one that is past what the last promotion set',
+      { columns: [], lastValue: '3000', isCalled: true, recorded: '1040' },
+      1000,
+      set('4000'),
+    ],
+    [
+      'a descending free one that the last promotion let begin further down',
+      { ...down, columns: [], lastValue: '-40', isCalled: true, recorded: '-1040' },
+      1000,
+      set('-2040'),
+    ],
+    [
+      'a record is nothing where the leader can be asked',
+      { columns: [], lastValue: '40', isCalled: true, recorded: '1040', handedOut: '1050' },
+      1000,
+      set('1050'),
+    ],
+    [
+      'a free one near its end, by the record',
+      { columns: [], max: '2000', lastValue: '40', isCalled: true, recorded: '1040' },
+      1000,
+      { kind: 'exhausted', last: '1040', end: '2000' },
+    ],
     [
       'a free one goes on where the leader stood',
       { columns: [], lastValue: '40', isCalled: true, handedOut: '9000' },
@@ -125,6 +156,23 @@ it('statements never move backwards', () => {
     `select setval('"public"."down"', least(-15, last_value)) from "public"."down"`,
   ]);
   expect(past.exhausted).toEqual([{ schema: 'public', name: 'short', last: '9', end: '10' }]);
+});
+
+it('a promotion records where free sequences begin, and nothing of others', () => {
+  const about = { epoch: 3, node: 'n2', operator: 'me', gap: 1000 };
+  const free = { columns: [], lastValue: '40', isCalled: true };
+  const of = (...sequences: SequenceUse[]) => recordSequencesSql({ ...about, sequences }).at(-1);
+  const sql = of(
+    sequence({ highestInUse: '5' }),
+    sequence({ ...free, name: 'free' }),
+    sequence({ ...free, name: 'Odd', handedOut: '77' }),
+    sequence({ ...free, name: 'round', cycle: true }),
+  );
+  expect(sql).toContain(`values (3, 'sequences', 'n2', 'me', `);
+  expect(sql).toContain(`{"began":{"public.free":"1040",`);
+  expect(sql).toContain(`Odd`);
+  expect(sql).toContain(`"77"}}`);
+  expect(of(sequence({ highestInUse: '5' }))).toBeUndefined();
 });
 
 it('sync brings a replica to the leader, never back', () => {
