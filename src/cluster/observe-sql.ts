@@ -3,7 +3,7 @@
  * everything as a single JSON document. One text serves versions 15 to 19: columns that only some versions
  * have are read out of to_jsonb(row), so a missing one is simply null.
  */
-import { BARRIER_KIND, FENCE_TRIGGER, PROBE_KIND, PUBLICATION, SYNC_KIND } from './names.js';
+import { BARRIER_KIND, FENCE_TRIGGER, PROBE_KIND, PUBLICATION, SEQUENCES_KIND, SYNC_KIND } from './names.js';
 
 /** What the role may use decides how the document is asked for; nothing here can be denied. */
 export interface Greeting {
@@ -185,7 +185,7 @@ const barriers = rows(`
            select from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
              left join pg_trigger g on g.tgrelid = r.prrelid and g.tgname = '${FENCE_TRIGGER}'
             where p.pubname = '${PUBLICATION}' and (g.oid is null or g.tgenabled not in ('O', 'A') or g.xmin <> e.xmin)) as holds
-    from repctl.event e where e.kind = '${BARRIER_KIND}' order by e.at desc`);
+    from repctl.event e where e.kind = '${BARRIER_KIND}' order by e.epoch desc, e.at desc`);
 
 /** What is read from a table of another name. */
 const TABLE_OF: Readonly<Record<string, string>> = { barrier: 'event', sync: 'event' };
@@ -197,11 +197,11 @@ function metadata(readable: readonly string[]): string {
     ['epoch', rows('select * from repctl.epoch order by epoch desc')],
     [
       'event',
+      // By epoch first: clocks of different leaders are not compared.
       rows(
-        `select * from repctl.event where kind not in ('${PROBE_KIND}', '${BARRIER_KIND}') order by at desc limit 20`,
+        `select * from repctl.event where kind not in ('${PROBE_KIND}', '${BARRIER_KIND}', '${SEQUENCES_KIND}') order by epoch desc, at desc limit 20`,
       ),
     ],
-    // By epoch first: clocks of different leaders are not compared.
     [
       'sync',
       rows(

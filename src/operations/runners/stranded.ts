@@ -239,7 +239,7 @@ export async function foundLoss(
     return { stranded: { transactions: null, rows, bytes: null, file: replaced['overwritten'] ?? null } };
   }
   const [event] = await leader.query<{ details: Readonly<Record<string, unknown>> }>(
-    `select details from repctl.event where kind = 'stranded' and node = $1 order by at desc limit 1`,
+    `select details from repctl.event where kind = 'stranded' and node = $1 order by epoch desc, at desc limit 1`,
     [subject],
   );
   return event === undefined ? {} : { stranded: event.details };

@@ -170,13 +170,13 @@ async function proveThatCommitsWait(context: RunnerContext, session: Session): P
   );
 }
 
-/** The record, in the transaction of the caller. */
+/** The record, in the transaction of the caller. It is the newest of its epoch even where a clock was set back since. */
 export const syncRecordSql = (
   context: RunnerContext,
   epoch: number,
   { mode, k, names }: SyncTarget,
 ): string =>
-  `insert into repctl.event (epoch, kind, operator, reason, details) values (${String(epoch)}, ${literal(SYNC_KIND)}, ` +
+  `insert into repctl.event (at, epoch, kind, operator, reason, details) values (greatest(clock_timestamp(), (select max(at) + interval '1 microsecond' from repctl.event where kind = ${literal(SYNC_KIND)} and epoch = ${String(epoch)})), ${String(epoch)}, ${literal(SYNC_KIND)}, ` +
   `${literal(context.operator)}, ${context.reason === null ? 'null' : literal(context.reason)}, ${literal(JSON.stringify({ mode, k, names }))})`;
 
 /**

@@ -51,7 +51,7 @@ cross join lateral (
 order by 1, 2`;
 
 const EVENTS_SQL = `
-select kind, epoch, details from repctl.event where kind like 'publication-%' order by at, id`;
+select kind, epoch, details from repctl.event where kind like 'publication-%' order by epoch, at, id`;
 
 /**
  * The tables asked for and all that are published, on every node. Throws RepctlError: `not-created` (exit 2),

@@ -1,7 +1,7 @@
 /** Epochs and events, as the leader or the most advanced node tells them. */
 import { leaderOf, reachableLeader, reachableNodes } from '../../cluster/epochs.js';
 import type { Epoch, EventRow, ReachableNode, Snapshot } from '../../cluster/model.js';
-import { PROBE_KIND } from '../../cluster/names.js';
+import { PROBE_KIND, SEQUENCES_KIND } from '../../cluster/names.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
 import type { AuditRun } from '../../plan/audit.js';
@@ -32,8 +32,8 @@ export const readEvents = (session: Session, limit: number): Promise<readonly Ev
     .query<{ events: EventRow[] }>(
       `select coalesce(json_agg(to_json(e)), '[]') as events from (
          select id, at, epoch, kind, node, operator, reason, details from repctl.event
-         where kind <> $1 order by at desc limit $2) e`,
-      [PROBE_KIND, limit],
+         where kind <> all($1) order by epoch desc, at desc limit $2) e`,
+      [[PROBE_KIND, SEQUENCES_KIND], limit],
     )
     // PostgreSQL writes +00:00 in JSON; everywhere else repctl says Z.
     .then((rows) =>
