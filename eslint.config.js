@@ -39,7 +39,7 @@ export default tseslint.config(
   },
   forbid(
     domain.map((folder) => `src/${folder}/**/*.ts`),
-    `^(${ui})|/(cli|ui|commands|sandbox|demo)/`,
+    `^(${ui})|/(cli|ui|commands|sandbox|demo|drill)/`,
     'The domain knows neither the terminal nor the sandbox: commands → cli, ui, domain.',
   ),
   forbid(
@@ -52,6 +52,15 @@ export default tseslint.config(
     '/(commands|sandbox|demo)/',
     'cli serves the commands, not the other way round.',
   ),
-  forbid(['src/sandbox/**/*.ts'], `^(${ui})|/(cli|ui|commands|demo)/`, 'The sandbox is a domain of its own.'),
+  forbid(
+    ['src/sandbox/**/*.ts'],
+    `^(${ui})|/(cli|ui|commands|demo|drill)/`,
+    'The sandbox is a domain of its own.',
+  ),
+  forbid(
+    ['src/drill/**/*.ts'],
+    `^(${ui})|/(cli|ui|commands|demo)/`,
+    'Drills stand on the domain and the sandbox.',
+  ),
   { files: ['test/**/*.ts'], rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
 );

@@ -13,6 +13,8 @@ const programs = [
   'src/sandbox/proxy-main.ts',
   'src/demo/main.ts',
   'src/demo/writer.ts',
+  'src/drill/reaper-main.ts',
+  'src/drill/workload/main.ts',
 ];
 
 function files(dir) {

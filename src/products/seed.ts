@@ -6,6 +6,7 @@ import { copyPipeline } from '../postgres/copy.js';
 import type { Session } from '../postgres/session.js';
 import { qualified } from '../postgres/quote.js';
 import { copyRow } from './copy-text.js';
+import { randomFrom } from '../random.js';
 import { PRODUCTS } from './schema.js';
 
 export interface SeedProduct {
@@ -17,17 +18,6 @@ export interface SeedProduct {
   readonly currency: string;
   readonly stock: number;
   readonly attributes: Readonly<Record<string, unknown>>;
-}
-
-/** mulberry32: small, fast, the same on every machine. Returns numbers in [0, 1). */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 const KINDS = [
@@ -68,7 +58,7 @@ const CURRENCIES = ['EUR', 'EUR', 'EUR', 'USD', 'BRL', 'GBP'];
 
 /** `count` products, one at a time; the nth depends on `seed` and on n only through its predecessors. */
 export function* seedProducts(count: number, seed = 1): Generator<SeedProduct> {
-  const next = random(seed);
+  const next = randomFrom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(next() * items.length)] as T;
   for (let index = 1; index <= count; index += 1) {
     const kind = pick(KINDS);

@@ -41,12 +41,12 @@ export async function serverAccount(passwdFile = '/etc/passwd'): Promise<Account
  * The sandbox's directory unless told otherwise. Root's home is closed to the servers' account, hence
  * /var/lib; a state directory of its own still means a sandbox of its own.
  */
-export function defaultDirectory(account: Account | null, env: Env = process.env): string {
-  if (account === null) return path.join(stateDir(env), 'sandbox');
+export function defaultDirectory(account: Account | null, env: Env = process.env, name = 'sandbox'): string {
+  if (account === null) return path.join(stateDir(env), name);
   const own = env['XDG_STATE_HOME'];
   const suffix =
     own === undefined || own === '' ? '' : `-${createHash('sha256').update(own).digest('hex').slice(0, 8)}`;
-  return `/var/lib/repctl/sandbox${suffix}`;
+  return `/var/lib/repctl/${name}${suffix}`;
 }
 
 /** Where binaries are kept that could not be used where npm put them. */
@@ -54,7 +54,9 @@ export function binaryCache(account: Account | null, env: Env = process.env): st
   return account === null ? path.join(cacheDir(env), 'postgres') : '/var/cache/repctl/postgres';
 }
 
-/** The directory for a new sandbox: the one asked for, or the default of this user. */
-export async function sandboxDirectory(asked?: string): Promise<string> {
-  return asked === undefined ? defaultDirectory(await serverAccount()) : path.resolve(asked);
+/** The directory for a new sandbox: the one asked for, or the default of this user; `name` tells drills' from people's. */
+export async function sandboxDirectory(asked?: string, name?: string): Promise<string> {
+  return asked === undefined
+    ? defaultDirectory(await serverAccount(), process.env, name)
+    : path.resolve(asked);
 }

@@ -86,6 +86,13 @@ export const setRoutes = (
   routes: readonly string[],
 ): Promise<RouteStatus[]> => ask(sandbox, { action: 'set', passage, routes });
 
+/** Makes the given routes slow by so many milliseconds each way; 0 makes them quick. Returns the state of every route. */
+export const delayRoutes = (
+  sandbox: Sandbox,
+  ms: number,
+  routes: readonly string[],
+): Promise<RouteStatus[]> => ask(sandbox, { action: 'delay', ms, routes });
+
 function ask(sandbox: Sandbox, command: ProxyCommand): Promise<RouteStatus[]> {
   const { proxy } = sandbox;
   if (!proxy)

@@ -15,6 +15,12 @@ export type ProxyCommand =
       readonly passage: Passage;
       /** `from>to` of each route. */
       readonly routes: readonly string[];
+    }
+  | {
+      readonly action: 'delay';
+      /** Milliseconds each way. */
+      readonly ms: number;
+      readonly routes: readonly string[];
     };
 
 const sameSecret = (given: unknown, secret: string): boolean => {
@@ -28,6 +34,10 @@ function obey(relay: Relay, secret: string, line: string): unknown {
   if (command.action === 'set') {
     const wanted = new Set(command.routes);
     relay.set(command.passage, (route) => wanted.has(`${route.from}>${route.to}`));
+  }
+  if (command.action === 'delay') {
+    const wanted = new Set(command.routes);
+    relay.delay(command.ms, (route) => wanted.has(`${route.from}>${route.to}`));
   }
   return { routes: relay.status() };
 }

@@ -5,8 +5,13 @@
  * open and nothing passes, not even the news that one side has closed; new ones are accepted by the kernel
  * and never answered; after healing everything goes on where it stood, as TCP does. `reset` is what a
  * firewall that rejects or a dying host looks like: connections are reset at once, new ones too.
+ *
+ * A route can also be slow: each piece of data comes out so long after it came in, in the same order, as on a long
+ * line. What is on the line when a cut falls comes out after it, as it would.
  */
 import { type Server, type Socket, connect, createServer } from 'node:net';
+import type { Transform } from 'node:stream';
+import { delayLine } from './delay-line.js';
 import type { ProxyRoute } from './model.js';
 
 export type Passage = 'open' | 'silent' | 'reset';
@@ -16,12 +21,16 @@ export interface RouteStatus {
   readonly to: string;
   readonly listen: number;
   readonly passage: Passage;
+  /** Milliseconds each way. */
+  readonly delayMs: number;
   readonly connections: number;
 }
 
 export interface Relay {
   /** Changes the routes for which `select` is true; returns how many. */
   set(passage: Passage, select: (route: ProxyRoute) => boolean): number;
+  /** Makes the routes slow, or quick again with 0: connections that are open, too. Returns how many. */
+  delay(ms: number, select: (route: ProxyRoute) => boolean): number;
   status(): RouteStatus[];
   close(): Promise<void>;
 }
@@ -30,6 +39,8 @@ export interface Relay {
 interface Pair {
   readonly client: Socket;
   server?: Socket;
+  /** Client to server and back. */
+  readonly lines: readonly [Transform, Transform];
   frozen: boolean;
 }
 
@@ -38,6 +49,7 @@ interface Gate {
   readonly listener: Server;
   readonly pairs: Set<Pair>;
   passage: Passage;
+  delayMs: number;
 }
 
 /** Listens on every route's port. Rejects when one of them is taken; nothing listens then. */
@@ -59,12 +71,18 @@ export async function openRelay(routes: readonly ProxyRoute[]): Promise<Relay> {
       for (const gate of chosen) change(gate, passage);
       return chosen.length;
     },
+    delay(ms, select) {
+      const chosen = gates.filter((gate) => select(gate.route));
+      for (const gate of chosen) gate.delayMs = ms;
+      return chosen.length;
+    },
     status: () =>
-      gates.map(({ route, passage, pairs }) => ({
+      gates.map(({ route, passage, delayMs, pairs }) => ({
         from: route.from,
         to: route.to,
         listen: route.listen,
         passage,
+        delayMs,
         connections: pairs.size,
       })),
     close,
@@ -87,12 +105,14 @@ function makeGate(route: ProxyRoute): Gate {
     }),
     pairs: new Set(),
     passage: 'open',
+    delayMs: 0,
   };
   return gate;
 }
 
 function accept(gate: Gate, client: Socket): void {
-  const pair: Pair = { client, frozen: true };
+  const line = () => delayLine(() => gate.delayMs);
+  const pair: Pair = { client, lines: [line(), line()], frozen: true };
   gate.pairs.add(pair);
   watch(gate, pair, client);
   if (gate.passage === 'reset') drop(gate, pair, true);
@@ -109,6 +129,7 @@ function watch(gate: Gate, pair: Pair, socket: Socket): void {
 
 function drop(gate: Gate, pair: Pair, reset = false): void {
   gate.pairs.delete(pair);
+  for (const line of pair.lines) line.destroy();
   for (const socket of [pair.client, pair.server]) {
     if (socket === undefined || socket.destroyed) continue;
     if (socket.writableFinished && socket.readableEnded) socket.destroy();
@@ -128,15 +149,19 @@ function thaw(gate: Gate, pair: Pair): void {
     pair.server = connect({ host: '127.0.0.1', port: gate.route.target, allowHalfOpen: true, noDelay: true });
     watch(gate, pair, pair.server);
   }
-  pair.client.pipe(pair.server);
-  pair.server.pipe(pair.client);
+  const [there, back] = pair.lines;
+  pair.client.pipe(there).pipe(pair.server);
+  pair.server.pipe(back).pipe(pair.client);
 }
 
 function freeze(pair: Pair): void {
   pair.frozen = true;
   if (pair.server === undefined) return;
-  pair.client.unpipe(pair.server);
-  pair.server.unpipe(pair.client);
+  const [there, back] = pair.lines;
+  pair.client.unpipe(there);
+  pair.server.unpipe(back);
+  there.unpipe(pair.server);
+  back.unpipe(pair.client);
   pair.client.pause();
   pair.server.pause();
 }

@@ -4,7 +4,7 @@ import { RepctlError } from '../errors.js';
 import { downSandbox } from './down.js';
 import { type Cut, routesOf } from './faults.js';
 import type { NodeProcessState, Sandbox, SandboxNode } from './model.js';
-import { setRoutes } from './proxy-control.js';
+import { delayRoutes, setRoutes } from './proxy-control.js';
 import type { RouteStatus } from './relay.js';
 import { killServer, pauseServer, resumeServer, serverState, startServer, stopServer } from './server.js';
 
@@ -76,6 +76,17 @@ export function heal(sandbox: Sandbox, name?: string, cut: Omit<Cut, 'node'> = {
       ? (sandbox.proxy?.routes ?? []).map(({ from, to }) => `${from}>${to}`)
       : chosenRoutes(sandbox, name, { clients: 'with', ...cut });
   return setRoutes(sandbox, 'open', routes);
+}
+
+/**
+ * Makes the links between nodes slow by `ms` each way, all of them or those of one node; 0 makes them quick again.
+ * Clients are as near as before. Throws as isolate() does.
+ */
+export function delayLinks(sandbox: Sandbox, ms: number, name?: string): Promise<RouteStatus[]> {
+  const links = (sandbox.proxy?.routes ?? []).filter(({ from }) => from !== 'clients');
+  const routes =
+    name === undefined ? links.map(({ from, to }) => `${from}>${to}`) : chosenRoutes(sandbox, name, {});
+  return delayRoutes(sandbox, ms, routes);
 }
 
 function chosenRoutes(sandbox: Sandbox, name: string, cut: Omit<Cut, 'node'>): string[] {

@@ -35,7 +35,14 @@ export async function replayStranded(
   action: ReplayStranded,
   { report }: Pick<RunContext, 'report'>,
 ): Promise<StepResult> {
-  const { header, counts, requests } = await readStranded(action.file).catch((error: unknown) => {
+  const { header, counts, requests } = await readStranded(action.file).catch(async (error: unknown) => {
+    // Saved a moment ago: nothing was stranded, so there is no file and nothing to replay.
+    if (
+      error instanceof RepctlError &&
+      error.code === 'stranded-missing' &&
+      (await savedNothing(context, action))
+    )
+      return NOTHING;
     // Here it is a step among others: nothing of it is done.
     if (!(error instanceof RepctlError)) throw error;
     const { code, message, hint, details } = error;
@@ -46,6 +53,7 @@ export async function replayStranded(
       cause: error,
     });
   });
+  if (header === undefined) return { transactions: 0, applied: 0, already: 0, conflicts: 0 };
   const result = await replayFile(context, action, {
     header,
     requests,
@@ -55,6 +63,23 @@ export async function replayStranded(
   });
   await tell(context, action, result);
   return { ...result };
+}
+
+const NOTHING = { header: undefined, counts: { changes: 0 }, requests: undefined } as const;
+
+/** What save-stranded told the leader: it looked, and found nothing that only the former leader has. */
+async function savedNothing(
+  { fleet }: Pick<RunnerContext, 'fleet'>,
+  { leader, node, reign }: ReplayStranded,
+): Promise<boolean> {
+  const [row] = await (
+    await fleet.session(leader)
+  ).query<{ file: string | null }>(
+    `select details ->> 'file' as file from repctl.event
+     where kind = 'stranded' and node = $1 and (details ->> 'reign')::int = $2 order by at desc limit 1`,
+    [node, reign],
+  );
+  return row?.file === null;
 }
 
 export interface ReplayFileOptions {

@@ -11,7 +11,7 @@ const RULES: readonly { from: RegExp; not: (target: string) => boolean }[] = [
     not: (target) =>
       TERMINAL.includes(target) ||
       target.startsWith('@oclif/') ||
-      /^src\/(cli|ui|commands|sandbox|demo)\//u.test(target),
+      /^src\/(cli|ui|commands|sandbox|demo|drill)\//u.test(target),
   },
   {
     from: /^src\/ui\//u,
@@ -23,6 +23,13 @@ const RULES: readonly { from: RegExp; not: (target: string) => boolean }[] = [
   { from: /^src\/cli\//u, not: (target) => /^src\/(commands|sandbox|demo)\//u.test(target) },
   {
     from: /^src\/sandbox\//u,
+    not: (target) =>
+      TERMINAL.includes(target) ||
+      target.startsWith('@oclif/') ||
+      /^src\/(cli|ui|commands|demo|drill)\//u.test(target),
+  },
+  {
+    from: /^src\/drill\//u,
     not: (target) =>
       TERMINAL.includes(target) ||
       target.startsWith('@oclif/') ||

@@ -1,0 +1,58 @@
+/** A drill as it goes on, on stderr: drawn over itself on a terminal, a line for each step in a pipe. */
+import type { StepLine } from '../drill/history.js';
+import type { Live } from '../drill/live.js';
+import type { DrillWatch } from '../drill/run.js';
+import type { Style } from '../ui/color.js';
+import { renderLive, renderStep } from '../ui/drill.js';
+import { type Live as Drawn, live as draw } from './live.js';
+
+export function drillWatch(
+  stream: NodeJS.WriteStream,
+  style: Style,
+  quiet: boolean,
+): DrillWatch & { end(): void } {
+  const { c } = style;
+  const began = new Map<number, StepLine>();
+  let drawn: Drawn | undefined;
+  let now = (): number => 0;
+  let doing = '';
+  let shown: Live | undefined;
+  const print = (line: string): void => {
+    if (quiet) return;
+    if (drawn) drawn.print(line);
+    else stream.write(`${line}\n`);
+  };
+  const drawing = (lines: (frame: string) => readonly string[]): void => {
+    if (!quiet && stream.isTTY) drawn ??= draw(stream, lines);
+  };
+  return {
+    begin(run, scenario, schedule) {
+      print(`${c.bold(scenario.title)}  ${c.dim(`${run}, ${String(schedule.steps.length)} steps`)}`);
+      drawing((frame) =>
+        shown === undefined || doing !== ''
+          ? [`${c.cyan(frame)} ${doing}`]
+          : renderLive(shown.view(now()), frame, style),
+      );
+    },
+    say(text) {
+      doing = text;
+      if (!stream.isTTY) print(c.dim(`             ${text}`));
+    },
+    playing(live, clock) {
+      shown = live;
+      now = clock;
+      doing = '';
+    },
+    step(line) {
+      if (line.phase === 'began') began.set(line.index, line);
+      else print(renderStep(line, began.get(line.index), style));
+    },
+    judging() {
+      doing = 'the last answers, then what is there';
+    },
+    end() {
+      drawn?.stop();
+      drawn = undefined;
+    },
+  };
+}

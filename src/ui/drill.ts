@@ -1,0 +1,207 @@
+/** Drills: what there is, how one goes on, what came of it. Pure. */
+import type { DrillResult } from '../drill/result.js';
+import type { Verdict } from '../drill/judge/verdicts.js';
+import type { ScenarioSummary } from '../drill/list.js';
+import type { LiveView } from '../drill/live.js';
+import type { KeptResult } from '../drill/series.js';
+import type { StepLine } from '../drill/history.js';
+import type { Style } from './color.js';
+import { formatBytes, formatCount, formatDuration } from './format.js';
+import { sparkline } from './sparkline.js';
+import { renderTable } from './table.js';
+import { wrap } from './wrap.js';
+
+const NONE = '–';
+
+export function renderScenarios(rows: readonly ScenarioSummary[], style: Style): string {
+  const width = Math.max(...rows.map((row) => row.name.length));
+  const lines = rows.flatMap((row) => {
+    const more = row.variants.length > 0 ? ` (${String(row.variants.length)} variants)` : '';
+    const [first = '', ...rest] = wrap(`${row.title}${more}`, Math.max(20, style.width - width - 2));
+    return [
+      `${style.c.bold(row.name.padEnd(width))}  ${first}`,
+      ...rest.map((line) => `${' '.repeat(width)}  ${line}`),
+    ];
+  });
+  return [
+    ...lines,
+    '',
+    style.c.dim('repctl drill run NAME; a file of your own by its path. docs/drill.md has the format.'),
+  ].join('\n');
+}
+
+const clockOf = (ms: number): string => `${(ms / 1000).toFixed(2).padStart(7)} s`;
+
+/** A line that stays: a step that has ended. */
+export function renderStep(line: StepLine, began: StepLine | undefined, { c }: Style): string {
+  const mark = line.ok === false ? c.red('✗') : c.green('✓');
+  const took = began === undefined ? '' : c.dim(`  ${formatDuration(line.at - began.at)}`);
+  const detail = line.ok === false && line.detail !== undefined ? `\n             ${c.red(line.detail)}` : '';
+  return `${c.dim(clockOf(began?.at ?? line.at))}  ${mark} ${line.title}${took}${detail}`;
+}
+
+/** What is drawn over itself while a drill runs. */
+export function renderLive(view: LiveView, frame: string, { c, width }: Style): string[] {
+  const room = Math.max(8, Math.min(60, width - 34));
+  const rate = view.writesPerSecond.slice(-4);
+  const now = rate.reduce((sum, value) => sum + value, 0) / Math.max(1, rate.length);
+  const failed = view.failed === 0 ? '' : c.yellow(`, ${formatCount(view.failed)} failed`);
+  return [
+    `${c.cyan(frame)} ${clockOf(view.ms)}  ${view.step ?? c.dim('clients at work')}`,
+    `  writes ${c.cyan(sparkline(view.writesPerSecond, room))} ${now.toFixed(0)}/s, ${formatCount(view.acknowledged)} acknowledged${failed}`,
+    ...Object.entries(view.behind)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([node, missing]) => {
+        const last = missing.at(-1);
+        const words =
+          last === null || last === undefined ? c.red('no answer') : `${formatCount(last)} rows behind`;
+        return `  ${node.padEnd(6)} ${c.dim(sparkline(missing, room))} ${words}`;
+      }),
+  ];
+}
+
+export interface DrillReport {
+  readonly results: readonly KeptResult[];
+  readonly met: boolean;
+}
+
+/** All runs, one after the other, and a table where there are several. */
+export function renderDrill({ results }: DrillReport, style: Style): string {
+  return [
+    ...results.map((result) => renderResult(result, style)),
+    ...(results.length > 1 ? [renderAll(results, style)] : []),
+  ].join('\n\n');
+}
+
+export function renderResult(result: KeptResult, style: Style): string {
+  const { c } = style;
+  const { measurements: m } = result;
+  const head = `${c.bold(nameOf(result))}  ${statusText(result, style)}  ${c.dim(`seed ${String(result.seed)}, ${formatDuration(result.ms)}`)}`;
+  const figures =
+    m === null
+      ? []
+      : [
+          `writes  ${formatCount(m.writes.ok)} of ${formatCount(m.writes.operations)} acknowledged${errorText(m.writes.errors)}; p50 ${ms(m.writes.latency.p50)}, p99 ${ms(m.writes.latency.p99)}, max ${ms(m.writes.latency.max)}`,
+          `reads   ${formatCount(m.reads.ok)} of ${formatCount(m.reads.operations)} answered${errorText(m.reads.errors)}; p50 ${ms(m.reads.latency.p50)}, p99 ${ms(m.reads.latency.p99)}; ${
+            Object.entries(m.readsByNode)
+              .map(([node, count]) => `${node} ${formatCount(count)}`)
+              .join(', ') || NONE
+          }`,
+          `without service  writes ${ms(m.writes.unavailable.max)}, reads ${ms(m.reads.unavailable.max)} (the longest of any client); longest pause in writes ${ms(m.writes.pauseMs)}`,
+          ...m.rto.map(
+            ({ step, ms: took }) => `recovery  ${ms(took)} from ${step} to the first write acknowledged`,
+          ),
+          ...(m.rpo === null ? [] : [lossText(m.rpo)]),
+          `lag p95  ${
+            Object.entries(m.lag)
+              .filter(([node]) => node !== m.end.leader)
+              .map(([node, lag]) => `${node} ${ms(lag.p95)}`)
+              .join(', ') || NONE
+          }`,
+        ].flatMap((line) =>
+          wrap(line, style.width - 2).map((part, index) => `  ${index === 0 ? '' : '  '}${part}`),
+        );
+  const verdicts = result.verdicts.flatMap((verdict) => verdictLines(verdict, style));
+  return [
+    head,
+    ...figures,
+    ...(verdicts.length > 0 ? ['', ...verdicts] : []),
+    ...(result.error === null ? [] : ['', c.red(`  ✗ ${result.error.code}: ${result.error.message}`)]),
+    '',
+    c.dim(`  ${result.directory}`),
+    ...(result.config === null ? [] : [c.dim(`  kept: repctl --config ${result.config} status`)]),
+  ].join('\n');
+}
+
+const nameOf = ({ scenario, variant }: DrillResult): string =>
+  variant === null ? scenario : `${scenario}/${variant}`;
+
+function statusText({ status }: DrillResult, { c }: Style): string {
+  switch (status) {
+    case 'met':
+      return c.green('● met');
+    case 'violated':
+      return c.red('● violated');
+    case 'interrupted':
+      return c.yellow('● interrupted');
+    case 'failed':
+      return c.red('● failed');
+  }
+}
+
+const ms = (value: number | null): string =>
+  value === null ? NONE : value < 10 ? `${value.toFixed(1)} ms` : formatDuration(value);
+
+function errorText(errors: Readonly<Record<string, number>>): string {
+  const all = Object.entries(errors).map(([code, count]) => `${code} ${formatCount(count)}`);
+  return all.length === 0 ? '' : ` (${all.join(', ')})`;
+}
+
+function lossText(loss: NonNullable<NonNullable<DrillResult['measurements']>['rpo']>): string {
+  const back =
+    loss.broughtBack > 0 ? `; ${formatCount(loss.broughtBack)} saved by rejoin and brought back` : '';
+  if (loss.rows === 0) return `lost  nothing that was acknowledged${back}`;
+  const bytes = loss.bytes === null ? '' : `, ${formatBytes(loss.bytes)} of WAL`;
+  return `lost  ${formatCount(loss.rows)} acknowledged${bytes}, ${ms(loss.ms)} of writing${back}`;
+}
+
+function verdictLines(verdict: Verdict, { c }: Style): string[] {
+  const mark = verdict.met ? c.green('✓') : c.red('✗');
+  const figure = figureOf(verdict);
+  return [
+    `  ${mark} ${verdict.expectation}${figure === '' ? '' : `  ${c.dim(figure)}`}`,
+    ...(verdict.met ? [] : verdict.examples.map((example) => `      ${example}`)),
+  ];
+}
+
+const TIMES = /^(?:rto|lagP95|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
+const LEAST = /(?:availability|AtLeast|broughtBack|staleEventual)$/u;
+
+function figureOf({ expectation, limit, measured, met }: Verdict): string {
+  if (limit === null) return '';
+  const say = (value: number | string | null): string =>
+    value === null
+      ? 'not reached'
+      : typeof value === 'string'
+        ? value
+        : TIMES.test(expectation)
+          ? ms(value)
+          : expectation.endsWith('availability')
+            ? `${(value * 100).toFixed(2)} %`
+            : formatCount(value);
+  if (limit === 0 && measured === 0 && met) return '';
+  return typeof limit === 'string'
+    ? say(measured)
+    : `${say(measured)} (${LEAST.test(expectation) ? 'at least' : 'at most'} ${say(limit)})`;
+}
+
+function renderAll(results: DrillReport['results'], style: Style): string {
+  const right = { align: 'right' as const };
+  const rows = results.map((result) => {
+    const m = result.measurements;
+    return [
+      nameOf(result),
+      String(result.seed),
+      statusText(result, style),
+      ms(m?.rto.length ? Math.max(...m.rto.map((one) => one.ms ?? Infinity)) : null),
+      m?.rpo === null || m === null ? NONE : formatCount(m.rpo.rows),
+      ms(m?.writes.unavailable.max ?? null),
+      ms(m?.reads.unavailable.max ?? null),
+      ms(m?.writes.latency.p99 ?? null),
+    ];
+  });
+  return renderTable(
+    [
+      { head: 'Scenario' },
+      { head: 'Seed', ...right, optional: true },
+      { head: 'Verdict' },
+      { head: 'RTO', ...right },
+      { head: 'Lost', ...right },
+      { head: 'No writes', ...right },
+      { head: 'No reads', ...right },
+      { head: 'Write p99', ...right, optional: true },
+    ],
+    rows,
+    style,
+  );
+}
