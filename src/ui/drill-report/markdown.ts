@@ -20,7 +20,7 @@ export function renderMarkdown(experiments: readonly Experiment[], results: read
   return [
     '# Drills',
     '',
-    `${String(results.length)} runs; median, and from least to most where there are several.`,
+    `${String(results.length)} ${results.length === 1 ? 'run' : 'runs'}; median, and from least to most where there are several.`,
     '',
     table(
       ['Scenario', 'Verdict', ...columns.map((key) => FIGURES[key])],

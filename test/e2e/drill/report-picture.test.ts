@@ -2,7 +2,7 @@
  * The report as a browser draws it, judged by what is in the picture: each chart has its axes, lines and legends;
  * nothing is cut off, no two texts overlap, and what is written can be told from the paper, in light and in dark.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -21,6 +21,7 @@ if (CHROMIUM === undefined)
   );
 
 interface Picture {
+  readonly paper: string;
   readonly width: number;
   readonly scrolled: number;
   readonly charts: readonly {
@@ -33,73 +34,8 @@ interface Picture {
   }[];
 }
 
-/** Runs in the page. */
-function lookAt(): Picture {
-  interface Box {
-    text: string;
-    left: number;
-    right: number;
-    top: number;
-    bottom: number;
-  }
-  const luminance = (colour: string): number => {
-    const [r = 0, g = 0, b = 0] = (colour.match(/[\d.]+/gu) ?? []).map((part) => {
-      const share = Number(part) / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const contrast = (a: string, b: string): number => {
-    const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-    return (high + 0.05) / (low + 0.05);
-  };
-  const paper = getComputedStyle(document.body).backgroundColor;
-  const charts = [...document.querySelectorAll('figure svg')].filter(
-    (svg) => svg.getBoundingClientRect().width > 0 && svg.closest('details:not([open])') === null,
-  );
-  return {
-    width: document.documentElement.clientWidth,
-    scrolled: document.documentElement.scrollWidth,
-    charts: charts.map((svg) => {
-      const frame = svg.getBoundingClientRect();
-      const texts = [...svg.querySelectorAll('text')].filter((one) => (one.textContent ?? '').trim() !== '');
-      const boxes: Box[] = texts.map((one) => {
-        const { left, right, top, bottom } = one.getBoundingClientRect();
-        return { text: one.textContent ?? '', left, right, top, bottom };
-      });
-      const overlapping = boxes.flatMap((a, i) =>
-        boxes
-          .slice(i + 1)
-          .filter(
-            (b) =>
-              Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
-              Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3,
-          )
-          .map((b) => `${a.text} / ${b.text}`),
-      );
-      return {
-        texts: boxes.map((box) => box.text),
-        lines: [...svg.querySelectorAll('path')].filter(
-          (one) => one.getAttribute('fill') === 'none' && one.getBoundingClientRect().width > 40,
-        ).length,
-        overlapping,
-        outside: boxes
-          .filter(
-            (box) =>
-              box.left < frame.left - 1 ||
-              box.right > frame.right + 1 ||
-              box.top < frame.top - 1 ||
-              box.bottom > frame.bottom + 1,
-          )
-          .map((box) => box.text),
-        faint: texts
-          .filter((one) => !/^\d+$/u.test(one.textContent ?? '') || Number(one.textContent) === 0)
-          .filter((one) => contrast(getComputedStyle(one).fill, paper) < 4.5)
-          .map((one) => one.textContent ?? ''),
-      };
-    }),
-  };
-}
+/** Runs in the page; plain JavaScript, since nothing else here knows a browser's names. */
+const LOOK = readFileSync(new URL('../../support/drill/look-at-page.mjs', import.meta.url), 'utf8');
 
 describe.skipIf(CHROMIUM === undefined)('the report in a browser', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'repctl-report-'));
@@ -142,7 +78,7 @@ describe.skipIf(CHROMIUM === undefined)('the report in a browser', () => {
     [360, 'dark'],
   ] as const)('at %i pixels, %s', async (width, scheme) => {
     const page = await open(width, scheme);
-    const picture = await page.evaluate(lookAt);
+    const picture = await page.evaluate<Picture>(`${LOOK}\nlookAtPage()`);
     // The newest run of each experiment is open, one size of its chart is shown.
     expect(picture.charts).toHaveLength(2);
     expect(picture.scrolled).toBeLessThanOrEqual(picture.width);
@@ -158,8 +94,7 @@ describe.skipIf(CHROMIUM === undefined)('the report in a browser', () => {
         faint: [],
       });
     }
-    const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    expect(paper).toBe(scheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 24, 29)');
+    expect(picture.paper).toBe(scheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 24, 29)');
     await page.close();
   });
 
