@@ -111,6 +111,8 @@ export const STEPS = {
       run: text(10_000),
       /** It is not waited for: a transaction that is still open when the next step comes. */
       background: z._default(z.boolean(), false),
+      /** As the server's superuser, whom no fence stops in a session that plays replication. */
+      superuser: z._default(z.boolean(), false),
     }),
   }),
   wait: z.strictObject({ ...common, wait: duration }),
@@ -130,7 +132,7 @@ export const clusterSchema = z.strictObject({
   delay: z._default(duration, 0),
   /** Server settings of every node. */
   settings: z._default(z.record(text(), z.pipe(z.transform(String), z.string())), {}),
-  connectTimeout: z._default(duration, 1000),
+  connectTimeout: z._default(duration, 3000),
   statementTimeout: z._default(duration, 10_000),
   drainTimeout: z._default(duration, 5000),
 });

@@ -4,7 +4,7 @@ import { connectionOf } from '../config/connection.js';
 import { RepctlError, messageOf } from '../errors.js';
 import { type Session, openSession } from '../postgres/session.js';
 import { type NodeAction, actOn } from '../sandbox/actions.js';
-import { type Sandbox, delayLinks, heal, isolate } from '../sandbox/sandbox.js';
+import { type Sandbox, delayLinks, heal, isolate, nodeOf as nodeAt } from '../sandbox/sandbox.js';
 import type { Children, Ran } from './children.js';
 import { type Roles, resolve } from './roles.js';
 import type { Step } from './scenario.js';
@@ -150,16 +150,18 @@ const lastWords = ({ stderr, stdout }: Ran): string => {
     .slice(0, 300);
 };
 
-/** As the servers' everyday role, past the proxy. */
+/** As the servers' everyday role unless told otherwise, past the proxy. */
 async function statement(
   world: StepWorld,
   nodes: readonly string[],
-  { run, background }: { run: string; background: boolean },
+  { run, background, superuser }: { run: string; background: boolean; superuser: boolean },
 ): Promise<StepOutcome> {
   for (const node of nodes) {
     const session = await openSession({
       node,
-      connection: connectionOf(world.direct[node] ?? ''),
+      connection: connectionOf(
+        superuser ? nodeAt(world.sandbox, node).superuserUrl : (world.direct[node] ?? ''),
+      ),
       applicationName: 'drill step',
       connectTimeoutMs: 2000,
       statementTimeoutMs: 60_000,

@@ -97,9 +97,10 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   check: 'true',
   sync: SYNC,
   repctl: 'a list of arguments such as [slot, list]',
-  sql: 'node, run, and background: true where it is not to be waited for',
+  sql: 'node, run, and background or superuser: true',
   'sql.node': NODES,
   'sql.run': 'statements',
   'sql.background': 'true or false',
+  'sql.superuser': 'true or false',
   wait: DURATION,
 };

@@ -77,30 +77,7 @@ export function renderResult(result: KeptResult, style: Style): string {
   const { c } = style;
   const { measurements: m } = result;
   const head = `${c.bold(nameOf(result))}  ${statusText(result, style)}  ${c.dim(`seed ${String(result.seed)}, ${formatDuration(result.ms)}`)}`;
-  const figures =
-    m === null
-      ? []
-      : [
-          `writes  ${formatCount(m.writes.ok)} of ${formatCount(m.writes.operations)} acknowledged${errorText(m.writes.errors)}; p50 ${ms(m.writes.latency.p50)}, p99 ${ms(m.writes.latency.p99)}, max ${ms(m.writes.latency.max)}`,
-          `reads   ${formatCount(m.reads.ok)} of ${formatCount(m.reads.operations)} answered${errorText(m.reads.errors)}; p50 ${ms(m.reads.latency.p50)}, p99 ${ms(m.reads.latency.p99)}; ${
-            Object.entries(m.readsByNode)
-              .map(([node, count]) => `${node} ${formatCount(count)}`)
-              .join(', ') || NONE
-          }`,
-          `without service  writes ${ms(m.writes.unavailable.max)}, reads ${ms(m.reads.unavailable.max)} (the longest of any client); longest pause in writes ${ms(m.writes.pauseMs)}`,
-          ...m.rto.map(
-            ({ step, ms: took }) => `recovery  ${ms(took)} from ${step} to the first write acknowledged`,
-          ),
-          ...(m.rpo === null ? [] : [lossText(m.rpo)]),
-          `lag p95  ${
-            Object.entries(m.lag)
-              .filter(([node]) => node !== m.end.leader)
-              .map(([node, lag]) => `${node} ${ms(lag.p95)}`)
-              .join(', ') || NONE
-          }`,
-        ].flatMap((line) =>
-          wrap(line, style.width - 2).map((part, index) => `  ${index === 0 ? '' : '  '}${part}`),
-        );
+  const figures = m === null ? [] : figuresOf(m).flatMap(([label, text]) => labelled(label, text, style));
   const verdicts = result.verdicts.flatMap((verdict) => verdictLines(verdict, style));
   return [
     head,
@@ -112,6 +89,44 @@ export function renderResult(result: KeptResult, style: Style): string {
     ...(result.config === null ? [] : [c.dim(`  kept: repctl --config ${result.config} status`)]),
   ].join('\n');
 }
+
+/** `  label     text`, what does not fit below the text. */
+function labelled(label: string, text: string, { width, c }: Style): string[] {
+  return wrap(text, width - LABEL - 2).map(
+    (line, index) => `  ${index === 0 ? c.dim(label.padEnd(LABEL)) : ' '.repeat(LABEL)}${line}`,
+  );
+}
+
+const LABEL = 10;
+
+function figuresOf(m: NonNullable<DrillResult['measurements']>): [label: string, text: string][] {
+  const served = Object.entries(m.readsByNode).sort(([a], [b]) => (a < b ? -1 : 1));
+  const lags = Object.entries(m.lag).filter(([node]) => node !== m.end.leader);
+  return [
+    ['writes', serviceText(m.writes, 'acknowledged')],
+    ...(m.reads.operations === 0
+      ? []
+      : ([
+          [
+            'reads',
+            `${serviceText(m.reads, 'answered')}; ${served.map(([node, count]) => `${node} ${formatCount(count)}`).join(', ') || NONE}`,
+          ],
+        ] satisfies [string, string][])),
+    [
+      'longest',
+      `without service: writes ${ms(m.writes.unavailable.max)}, reads ${ms(m.reads.unavailable.max)} (of any client); without any write ${ms(m.writes.pauseMs)}`,
+    ],
+    ...m.rto.map(({ step, ms: took }): [string, string] => [
+      'recovery',
+      `${ms(took)} from ${step} to the first write acknowledged`,
+    ]),
+    ...(m.rpo === null ? [] : ([['lost', lossText(m.rpo)]] satisfies [string, string][])),
+    ['lag p95', lags.map(([node, lag]) => `${node} ${ms(lag.p95)}`).join(', ') || NONE],
+  ];
+}
+
+const serviceText = (service: NonNullable<DrillResult['measurements']>['writes'], word: string): string =>
+  `${formatCount(service.ok)} of ${formatCount(service.operations)} ${word}${errorText(service.errors)}; p50 ${ms(service.latency.p50)}, p99 ${ms(service.latency.p99)}, max ${ms(service.latency.max)}`;
 
 const nameOf = ({ scenario, variant }: DrillResult): string =>
   variant === null ? scenario : `${scenario}/${variant}`;
@@ -140,9 +155,9 @@ function errorText(errors: Readonly<Record<string, number>>): string {
 function lossText(loss: NonNullable<NonNullable<DrillResult['measurements']>['rpo']>): string {
   const back =
     loss.broughtBack > 0 ? `; ${formatCount(loss.broughtBack)} saved by rejoin and brought back` : '';
-  if (loss.rows === 0) return `lost  nothing that was acknowledged${back}`;
+  if (loss.rows === 0) return `nothing that was acknowledged${back}`;
   const bytes = loss.bytes === null ? '' : `, ${formatBytes(loss.bytes)} of WAL`;
-  return `lost  ${formatCount(loss.rows)} acknowledged${bytes}, ${ms(loss.ms)} of writing${back}`;
+  return `${formatCount(loss.rows)} acknowledged${bytes}, ${ms(loss.ms)} of writing${back}`;
 }
 
 function verdictLines(verdict: Verdict, { c }: Style): string[] {
