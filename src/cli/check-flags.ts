@@ -1,6 +1,7 @@
 /** The flags of `check`, and what they mean to the domain. */
 import { Flags } from '@oclif/core';
 import type { CheckRequest } from '../consistency/check.js';
+import { type Rate, parseRate } from '../consistency/pace.js';
 import { type Since, parseTime } from '../consistency/since.js';
 import { RepctlError } from '../errors.js';
 import { parseDuration } from './duration.js';
@@ -16,7 +17,7 @@ export const checkFlags = {
   }),
   schema: Flags.boolean({
     summary: 'Compare definitions, publication and sequences alone; read no rows.',
-    exclusive: ['where', 'since', 'paranoid'],
+    exclusive: ['where', 'since', 'paranoid', 'exact', 'max-rate', 'report'],
   }),
   where: Flags.string({
     summary: 'Compare only rows whose key meets this SQL condition; for the tables that are named.',
@@ -32,6 +33,17 @@ export const checkFlags = {
     default: 'updated_at',
   }),
   paranoid: Flags.boolean({ summary: 'Take sha256 for the digests: slower, and nobody can forge it.' }),
+  exact: Flags.boolean({
+    summary: 'Compare everything at one moment; locks the tables against writers for some milliseconds.',
+  }),
+  'max-rate': Flags.string({
+    summary: 'Read no more than this per second and node: 50000rows, 20MB.',
+    helpValue: 'RATE',
+  }),
+  report: Flags.string({
+    summary: 'Write every difference to this file, a line of JSON each; no limit of 10,000 then.',
+    helpValue: 'FILE',
+  }),
   rows: Flags.integer({
     summary: 'How many differing rows to show, per table and replica.',
     helpValue: 'N',
@@ -62,6 +74,8 @@ export interface CheckFlags {
   readonly since?: string | undefined;
   readonly 'since-column': string;
   readonly paranoid: boolean;
+  readonly exact: boolean;
+  readonly 'max-rate'?: string | undefined;
   readonly rows: number;
   readonly concurrency: number;
   readonly 'block-rows': number;
@@ -78,9 +92,20 @@ export function checkRequest(tables: readonly string[], flags: CheckFlags, waitM
     waitMs,
     schemaOnly: flags.schema,
     paranoid: flags.paranoid,
+    exact: flags.exact,
+    ...(flags['max-rate'] === undefined ? {} : { rate: rateOf(flags['max-rate']) }),
     ...(flags.where === undefined ? {} : { where: flags.where }),
     ...(flags.since === undefined ? {} : { since: sinceOf(flags.since, flags['since-column']) }),
   };
+}
+
+function rateOf(text: string): Rate {
+  const rate = parseRate(text);
+  if (rate) return rate;
+  throw new RepctlError(
+    'usage',
+    `--max-rate takes rows or bytes per second such as 50000rows or 20MB, not ${JSON.stringify(text)}.`,
+  );
 }
 
 function sinceOf(text: string, column: string): Since {

@@ -1,9 +1,11 @@
+import path from 'node:path';
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../cli/base-command.js';
 import { checkFlags, checkRequest } from '../cli/check-flags.js';
 import { statusLine } from '../cli/status-line.js';
 import { observe } from '../cluster/observe.js';
 import { check } from '../consistency/check.js';
+import { openReport } from '../consistency/report.js';
 import type { CheckResult } from '../consistency/result.js';
 import { EXIT } from '../errors.js';
 import { renderCheck, renderProgress } from '../ui/check.js';
@@ -32,16 +34,22 @@ export default class Check extends BaseCommand<typeof Check> {
     const fleet = this.fleet(config);
     const line = statusLine(process.stderr, !this.jsonEnabled());
     const style = this.errStyle();
+    const request = checkRequest(this.args.table ?? [], this.flags, config.statementTimeoutMs);
+    // Before anything is read: hours later would be too late to hear that it cannot be written.
+    const report =
+      this.flags.report === undefined ? undefined : await openReport(path.resolve(this.flags.report));
     let result: CheckResult;
     try {
       result = await check(fleet, await observe(fleet), {
-        ...checkRequest(this.args.table ?? [], this.flags, config.statementTimeoutMs),
+        ...request,
+        ...(report ? { report } : {}),
         onProgress: (progress) => {
           line.show((elapsedMs) => renderProgress(progress, elapsedMs, style));
         },
       });
     } finally {
       line.clear();
+      await report?.close();
     }
     this.exitWith(EXITS[result.verdict]);
     return this.show(result, renderCheck);

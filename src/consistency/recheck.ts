@@ -102,7 +102,8 @@ export async function sandwich(
   for (let round = 0; round < rounds && open.length > 0 && reached; round += 1) {
     // The values must be those that are judged, so they are read along in the rounds that may prove something.
     const shown = round === 0 ? [] : open.filter((key) => suspected.has(key)).slice(0, samples);
-    const plain = shown.length === 0 ? open : open.filter((key) => !shown.includes(key));
+    const isShown = new Set(shown);
+    const plain = shown.length === 0 ? open : open.filter((key) => !isShown.has(key));
     const read = async (from: SandwichReads['leader']) =>
       new Map([
         ...(plain.length > 0 ? await from(plain, false) : []),
@@ -137,4 +138,27 @@ export async function sandwich(
   const nothing: Suspicion = { leader: undefined, node: undefined };
   const undecided = open.map((key) => judged(key, last.get(key) ?? nothing, false));
   return { inFlight, rows: [...proven, ...undecided] };
+}
+
+/** As {@link sandwich}, where both sides see one snapshot each of the same moment: one look tells. */
+export async function comparedOnce(
+  keys: readonly string[],
+  reads: Pick<SandwichReads, 'leader' | 'node'>,
+  { samples = 0, counted = false }: SandwichOptions = {},
+): Promise<Judgement> {
+  const read = async (from: SandwichReads['leader']) => {
+    const [shown, plain] = [keys.slice(0, samples), keys.slice(samples)];
+    return new Map([
+      ...(shown.length > 0 ? await from(shown, true) : []),
+      ...(plain.length > 0 ? await from(plain, false) : []),
+    ]);
+  };
+  const [leader, node] = await Promise.all([read(reads.leader), read(reads.node)]);
+  const rows = keys.flatMap((key): JudgedRow[] => {
+    const [ours, theirs] = [leader.get(key), node.get(key)];
+    if (ours?.hash === theirs?.hash) return [];
+    const kind = kindOf(ours, theirs, counted);
+    return [{ key, kind, proven: true, leader: ours ?? null, node: theirs ?? null }];
+  });
+  return { inFlight: keys.length - rows.length, rows };
 }

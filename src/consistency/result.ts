@@ -1,5 +1,6 @@
 /** What `check` finds out: the shape of its --json, and the verdict drawn from it; pure. */
 import type { Finding, TableName } from '../cluster/model.js';
+import type { Lsn } from '../postgres/lsn.js';
 import type { CompareResult } from './compare/run.js';
 import type { Flavour } from './digest.js';
 import { type Method, type TablePlan, keyParts } from './blocks.js';
@@ -67,6 +68,16 @@ export interface CheckScope {
   readonly sinceColumn: string | null;
 }
 
+export interface ExactPoint {
+  /** In the leader's WAL: all nodes were read as of here. */
+  readonly lsn: Lsn;
+  /** How long the leader's tables were locked against writers. */
+  readonly lockMs: number;
+  /** How long the lock waited for writers before it was taken, 50 ms at most; and how often it was tried. */
+  readonly waitedMs: number;
+  readonly tries: number;
+}
+
 export interface CheckResult {
   readonly cluster: string;
   readonly leader: string;
@@ -85,6 +96,12 @@ export interface CheckResult {
   readonly schema: readonly SchemaFinding[];
   readonly publication: readonly Finding[];
   readonly sequences: readonly SequenceState[];
+  /** Where everything was compared at one point, with --exact; else null. */
+  readonly exact: ExactPoint | null;
+  /** How often the leader changed meanwhile, and it was begun anew. */
+  readonly restarts: number;
+  /** The file of --report, and how many rows are in it; else null. */
+  readonly report: { readonly file: string; readonly rows: number } | null;
   /** Nodes that could not be asked at all. */
   readonly unreachable: readonly { readonly node: string; readonly code: string; readonly message: string }[];
 }
@@ -96,7 +113,9 @@ export function worst(verdicts: readonly Verdict[]): Verdict {
 }
 
 /** A schema that breaks apply is a divergence; a table that is not subscribed to may still be equal today. */
-export function verdictOf(result: Omit<CheckResult, 'verdict'>): Verdict {
+export function verdictOf(
+  result: Pick<CheckResult, 'tables' | 'schema' | 'publication' | 'unreachable'>,
+): Verdict {
   const broken = (findings: readonly Finding[]) => findings.some((finding) => finding.severity === 'error');
   return worst([
     ...result.tables.flatMap((table) => table.nodes.map((node) => node.verdict)),
@@ -150,7 +169,7 @@ export function tableResult(
   return { schema, name, method: plan.method, key, rows: String(compared.rows), bytes, durationMs, nodes };
 }
 
-/** One row as --json shows it. */
+/** A judged row in the words of its table. */
 export function describeRow(plan: TablePlan, row: JudgedRow): RowDifference {
   const parts = keyParts(plan, row.key);
   const key = Object.fromEntries(plan.key.map(({ name }, index) => [name, parts[index] ?? '']));

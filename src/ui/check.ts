@@ -38,12 +38,25 @@ export function renderCheck(result: CheckResult, style: Style): string {
   for (const { node, message } of result.unreachable)
     parts.push('', `${c.yellow('?')} ${node} was not compared: ${message}`);
   parts.push('', ...closing(result, style));
+  if (result.report !== null)
+    parts.push(
+      `  ${c.dim(`${formatCount(result.report.rows)} ${result.report.rows === 1 ? 'difference' : 'differences'} in ${result.report.file}`)}`,
+    );
   return parts.join('\n');
 }
 
 /** What narrows the answer is said before it. */
-function scopeLines({ scope, skipped, digest, hashesOtherwise }: CheckResult, { c }: Style): string[] {
+function scopeLines(result: CheckResult, { c }: Style): string[] {
+  const { scope, skipped, digest, hashesOtherwise, exact, restarts } = result;
   const said: string[] = [];
+  if (restarts > 0)
+    said.push(
+      `begun anew ${restarts === 1 ? 'once' : `${String(restarts)} times`}: the leader changed, or was lost, meanwhile`,
+    );
+  if (exact !== null)
+    said.push(
+      `everything as of ${exact.lsn} of ${result.leader}; its tables were locked against writers for ${formatDuration(exact.lockMs)}, waited for during ${formatDuration(exact.waitedMs)}${exact.tries > 1 ? ` (try ${String(exact.tries)})` : ''}`,
+    );
   if (scope.where !== null) said.push(`only rows where ${scope.where}`);
   if (scope.since !== null)
     said.push(

@@ -7,43 +7,53 @@ import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { highestInUse, readSequences } from '../../replication/sequences.js';
 import type { Lane } from '../compare/run.js';
+import type { Flavour } from '../digest.js';
 import { hashingOtherwise } from '../equal.js';
-import { type CheckResult, type TableResult, verdictOf } from '../result.js';
+import { paceOf } from '../pace.js';
+import type { JudgedRow } from '../recheck.js';
+import type { Report } from '../report.js';
+import { type CheckResult, type TableResult, describeRow, verdictOf } from '../result.js';
 import type { SchemaFinding } from '../schema.js';
 import { selectTables } from '../select.js';
-import { sinceTime } from '../since.js';
+import { noSuchColumn, sinceTime } from '../since.js';
 import { comparePublication, compareSequences, publishedTables } from '../state.js';
+import { assertEpoch } from './epoch.js';
+import { freeze } from './exact.js';
 import { openLane, sessionsOf } from './lanes.js';
 import { type Participants, participantsOf } from './participants.js';
 import type { CheckRequest } from './request.js';
 import { type Scope, scopeOf } from './scope.js';
-import { narrow, seeTable } from './seen.js';
+import { type SeenTable, narrow, seeTable } from './seen.js';
 import { checkTable } from './table.js';
 
-/** Throws as check() does, and when the leader is lost. */
-export async function attempt(fleet: Fleet, snapshot: Snapshot, request: CheckRequest): Promise<CheckResult> {
+/** Throws as check() does, {@link EpochChanged}, and when the leader is lost. */
+export async function attempt(
+  fleet: Fleet,
+  snapshot: Snapshot,
+  request: CheckRequest,
+  report?: Report,
+): Promise<Omit<CheckResult, 'restarts' | 'report'>> {
   const startedAt = new Date();
   const start = performance.now();
   const who = participantsOf(snapshot, request.nodes);
   const { leader, replicas, unreachable } = who;
+  const epoch = currentEpoch(snapshot)?.epoch ?? 0;
   const lanes: Lane[] = [];
   try {
-    const first = await openLane(
-      fleet,
-      leader.name,
-      replicas.map(({ name }) => name),
-    );
+    const first = await openLane(fleet, leader.name, namesOf(who));
     lanes.push(first);
     const hashesOtherwise = await hashingOtherwise(sessionsOf(lanes));
     const digest = request.paranoid === true || hashesOtherwise.length > 0 ? 'sha256' : 'hash';
     const since = request.since && (await sinceTime(first.leader, request.since));
     const scope: Scope = { where: request.where, since, column: request.since?.column ?? '' };
-    const compared = await compareTables(fleet, who, lanes, { request, scope, digest });
+    const looked = await lookAtTables(first, who, { request, scope, digest });
+    const compared = await compareTables(fleet, who, lanes, looked.seen, { request, epoch, report });
     const sequences = await checkSequences(first, leader);
+    await assertEpoch(sessionsOf([first]), epoch);
     const result = {
       cluster: snapshot.cluster,
       leader: leader.name,
-      epoch: currentEpoch(snapshot)?.epoch ?? 0,
+      epoch,
       startedAt: startedAt.toISOString(),
       durationMs: Math.round(performance.now() - start),
       scope: {
@@ -54,7 +64,10 @@ export async function attempt(fleet: Fleet, snapshot: Snapshot, request: CheckRe
       },
       digest,
       hashesOtherwise,
-      ...compared,
+      exact: compared.exact,
+      tables: compared.tables,
+      skipped: looked.skipped,
+      schema: looked.schema,
       publication: [
         ...replicas.flatMap((replica) => comparePublication(leader, replica)),
         ...('denied' in sequences ? [sequences.denied] : []),
@@ -68,59 +81,124 @@ export async function attempt(fleet: Fleet, snapshot: Snapshot, request: CheckRe
   }
 }
 
+const namesOf = ({ replicas }: Participants): string[] => replicas.map(({ name }) => name);
+
+interface Looked {
+  /** Tables whose rows are to be compared. */
+  readonly seen: readonly SeenTable[];
+  readonly skipped: CheckResult['skipped'];
+  readonly schema: readonly SchemaFinding[];
+}
+
+async function lookAtTables(
+  lane: Lane,
+  { leader }: Participants,
+  { request, scope, digest }: { request: CheckRequest; scope: Scope; digest: Flavour },
+): Promise<Looked> {
+  const seen: SeenTable[] = [];
+  const skipped: (TableName & { reason: string })[] = [];
+  const schema: SchemaFinding[] = [];
+  for (const table of await selectTables(lane.leader, publishedTables(leader), request.tables)) {
+    request.signal?.throwIfAborted();
+    const found = await seeTable(lane, table, digest);
+    if (found === undefined) {
+      skipped.push({ ...table, reason: `${leader.name} has no such table any more` });
+      continue;
+    }
+    schema.push(...found.findings);
+    if (request.schemaOnly === true) continue;
+    const narrowed = await scopeOf(lane.leader, found.leader.shape, scope, request.tables.length > 0);
+    if ('reason' in narrowed) skipped.push({ ...table, reason: narrowed.reason });
+    else seen.push(narrow(found, narrowed.scope));
+  }
+  if (seen.length === 0 && skipped.length > 0 && scope.since !== undefined)
+    throw noSuchColumn('No replicated table', scope.column);
+  return { seen, skipped, schema };
+}
+
 interface How {
   readonly request: CheckRequest;
-  readonly scope: Scope;
-  readonly digest: CheckResult['digest'];
+  readonly epoch: number;
+  readonly report: Report | undefined;
 }
 
 /** `lanes` grow when a table is worth it. */
 async function compareTables(
   fleet: Fleet,
-  { leader, replicas }: Participants,
+  who: Participants,
   lanes: Lane[],
-  { request, scope, digest }: How,
-): Promise<Pick<CheckResult, 'tables' | 'skipped' | 'schema'>> {
-  const [first] = lanes;
-  if (!first) throw new RangeError('no lane');
-  const names = replicas.map(({ name }) => name);
-  const { onProgress, signal, blockRows, rows: samples } = request;
+  seen: readonly SeenTable[],
+  { request, epoch, report }: How,
+): Promise<Pick<CheckResult, 'tables' | 'exact'>> {
+  const { leader, replicas } = who;
+  const { onProgress, signal, blockRows, rows: samples, exact, rate } = request;
+  const isBig = ({ plan, leader: { shape } }: SeenTable) =>
+    plan.method === 'ranges' && shape.estimatedRows > blockRows;
+  const open = async () => {
+    const more = Array.from({ length: request.concurrency - lanes.length }, () =>
+      openLane(fleet, leader.name, namesOf(who)),
+    );
+    // Without them it takes longer: a replica that went away is told of by the lane that there is.
+    for (const lane of await Promise.allSettled(more))
+      if (lane.status === 'fulfilled') lanes.push(lane.value);
+  };
   const tables: TableResult[] = [];
-  const skipped: (TableName & { reason: string })[] = [];
-  const schema: SchemaFinding[] = [];
-  const patience = new Map(names.map((name) => [name, { leftMs: request.waitMs }]));
-  for (const table of await selectTables(first.leader, publishedTables(leader), request.tables)) {
-    const seen = await seeTable(first, table, digest);
-    if (seen === undefined) {
-      skipped.push({ ...table, reason: `${leader.name} has no such table any more` });
-      continue;
-    }
-    schema.push(...seen.findings);
-    if (request.schemaOnly === true) continue;
-    const { shape } = seen.leader;
-    const narrowed = await scopeOf(first.leader, shape, scope, request.tables.length > 0);
-    if ('reason' in narrowed) {
-      skipped.push({ ...table, reason: narrowed.reason });
-      continue;
-    }
-    if (seen.plan.method === 'ranges' && shape.estimatedRows > blockRows) {
-      const more = Array.from({ length: request.concurrency - lanes.length }, () =>
-        openLane(fleet, leader.name, names),
-      );
-      lanes.push(...(await Promise.all(more)));
-    }
+  const patience = new Map(namesOf(who).map((name) => [name, { leftMs: request.waitMs }]));
+  // Snapshots are taken once, so sessions are opened before; else when there is use for them.
+  if (exact === true && seen.some(isBig)) await open();
+  const frozen =
+    exact === true && seen.length > 0
+      ? await freeze(
+          fleet,
+          who,
+          lanes,
+          seen.map(({ table }) => table),
+          request.waitMs,
+        )
+      : undefined;
+  for (const found of seen) {
+    if (frozen === undefined && isBig(found)) await open();
+    const { table, plan } = found;
+    const { shape } = found.leader;
     let rows = 0;
     const options = {
-      ...{ lanes, replicas, patience, blockRows, samples },
+      ...{ lanes, replicas, patience, blockRows, samples, still: frozen !== undefined },
       onRows: (more: number) => {
         rows += more;
         onProgress?.({ table, rows, ofRows: shape.estimatedRows });
       },
+      ...(report === undefined
+        ? {}
+        : {
+            allValues: true,
+            enough: Infinity,
+            onJudged: (node: string, judged: readonly JudgedRow[]) =>
+              report.add(
+                table,
+                node,
+                judged.map((row) => describeRow(plan, row)),
+              ),
+          }),
+      ...(rate === undefined ? {} : { pace: paceOf(rate, shape, signal) }),
       ...(signal ? { signal } : {}),
     };
-    tables.push(await checkTable(narrow(seen, narrowed.scope), options));
+    tables.push(await checkTable(withoutLate(found, frozen?.late), options));
+    // In a snapshot nobody sees a later epoch; the others are asked at the end.
+    if (frozen === undefined) await assertEpoch(sessionsOf(lanes.slice(0, 1)), epoch);
   }
-  return { tables, skipped, schema };
+  if (frozen !== undefined)
+    await Promise.all(sessionsOf(lanes).map((session) => session.simple('rollback').catch(() => [])));
+  return { tables, exact: frozen?.point ?? null };
+}
+
+/** A replica without a snapshot of the moment is not compared. */
+function withoutLate(seen: SeenTable, late: ReadonlyMap<string, string> = new Map()): SeenTable {
+  if (late.size === 0) return seen;
+  return {
+    ...seen,
+    nodes: new Map([...seen.nodes].filter(([name]) => !late.has(name))),
+    skipped: new Map([...late, ...seen.skipped]),
+  };
 }
 
 async function checkSequences(

@@ -1,5 +1,7 @@
 /** What a check is asked for, and what it tells while it runs. */
 import type { TableName } from '../../cluster/model.js';
+import type { Rate } from '../pace.js';
+import type { Report } from '../report.js';
 import type { Since } from '../since.js';
 
 export interface CheckRequest {
@@ -22,6 +24,12 @@ export interface CheckRequest {
   readonly since?: Since;
   /** sha256 instead of the fast hash. */
   readonly paranoid?: boolean;
+  /** Everything at one moment, with a short lock on the leader. */
+  readonly exact?: boolean;
+  /** How fast each node may be read. */
+  readonly rate?: Rate;
+  /** Takes every difference. */
+  readonly report?: Report;
   readonly onProgress?: (progress: CheckProgress) => void;
   readonly signal?: AbortSignal;
 }

@@ -9,7 +9,10 @@ import { type TableResult, nodeResult, skippedNode, tableResult } from '../resul
 import { type Patience, leaderPosition, waitVisible } from '../visible.js';
 import { type SeenTable, isUnchanged } from './seen.js';
 
-export interface TableOptions extends Pick<CompareRequest, 'blockRows' | 'samples' | 'onRows' | 'signal'> {
+export interface TableOptions extends Pick<
+  CompareRequest,
+  'blockRows' | 'samples' | 'onRows' | 'onJudged' | 'allValues' | 'enough' | 'still' | 'pace' | 'signal'
+> {
   readonly lanes: readonly Lane[];
   readonly replicas: readonly ReachableNode[];
   /** How long each replica may still be waited for. */

@@ -1,15 +1,23 @@
 /** Tables without an integer key: buckets by hash, in one reading. */
 import { bucketCount, bucketListSql, bucketPartsSql, type KeyHash, type PartDigest } from '../blocks.js';
 import { listDifferences } from './rows.js';
+import { inPortions, mergeDigests } from './portions.js';
 import { askAll, type Lane, live, noteBlock, type Run, stillOpen } from './run.js';
 
 const BUCKET_BATCH = 200_000;
 
 export async function compareBuckets(run: Run, lane: Lane): Promise<void> {
   const mask = bucketCount(run.leader.shape.estimatedRows, run.collect ? 16 : 64) - 1;
+  const keyed = run.plan.method === 'buckets';
   const answer = await askAll(run, lane, live(run), async (session, side) => {
-    const rows = await session.query<PartDigest>(bucketPartsSql(run.plan, side), [mask]);
-    return new Map(rows.map((row) => [row.part, row]));
+    const digests = new Map<number, PartDigest>();
+    await inPortions(run, session, side, async (part) => {
+      const rows = await session.query<PartDigest>(bucketPartsSql(run.plan, part), [mask]);
+      const count = mergeDigests(digests, rows, keyed);
+      if (session === lane.leader) run.onRows?.(count);
+      return count;
+    });
+    return digests;
   });
   const differing = new Map<number, number>();
   const nobody: PartDigest = { part: 0, rows: '0', digest: '0' };
@@ -29,9 +37,15 @@ export async function compareBuckets(run: Run, lane: Lane): Promise<void> {
     batch = [];
     rows = 0;
     if (nodes.length === 0 || wanted.length === 0) return;
-    await listDifferences(run, lane, nodes, (session, side) =>
-      session.query<KeyHash>(bucketListSql(run.plan, side), [mask, wanted]),
-    );
+    await listDifferences(run, lane, nodes, async (session, side) => {
+      const found: KeyHash[] = [];
+      await inPortions(run, session, side, async (part, rowsRead) => {
+        const listed = await session.query<KeyHash>(bucketListSql(run.plan, part), [mask, wanted]);
+        for (const row of listed) found.push(row);
+        return rowsRead;
+      });
+      return keyed ? found : addCopies(found);
+    });
   };
   for (const [part, most] of differing) {
     batch.push(part);
@@ -39,4 +53,11 @@ export async function compareBuckets(run: Run, lane: Lane): Promise<void> {
     if (rows >= BUCKET_BATCH) await list();
   }
   await list();
+}
+
+/** Rows without a key are counted where they are listed: a portion lists those that it has. */
+function addCopies(rows: readonly KeyHash[]): KeyHash[] {
+  const copies = new Map<string, bigint>();
+  for (const { key, hash } of rows) copies.set(key, (copies.get(key) ?? 0n) + BigInt(hash));
+  return [...copies].map(([key, count]) => ({ key, hash: String(count) }));
 }

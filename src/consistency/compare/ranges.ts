@@ -36,7 +36,8 @@ interface Density {
 export async function compareRanges(run: Run): Promise<void> {
   const [first] = run.lanes;
   if (!first) return;
-  const next = blocks(run, await readCuts(first.leader, run.leader.shape, run.blockRows));
+  const size = Math.min(run.blockRows, run.pace?.portion ?? run.blockRows);
+  const next = blocks(run, size, await readCuts(first.leader, run.leader.shape, size));
   const density: Density = { rows: 0, parts: 0 };
   await Promise.all(
     run.lanes.map(async (lane) => {
@@ -60,7 +61,11 @@ export function fineRows({ rows, parts }: Readonly<Density>): number {
  * Hands out the blocks, one after the other whoever asks: up to the last of `known`, the first keys of blocks, without
  * a question; from there on by counting rows on the leader. The last one is open at its end.
  */
-function blocks(run: Run, known: readonly bigint[]): (lane: Lane) => Promise<Range | undefined> {
+function blocks(
+  run: Run,
+  size: number,
+  known: readonly bigint[],
+): (lane: Lane) => Promise<Range | undefined> {
   const state: { first: bigint | undefined; known: number; turn: Promise<unknown> } = {
     first: MIN_KEY,
     known: 0,
@@ -68,7 +73,7 @@ function blocks(run: Run, known: readonly bigint[]): (lane: Lane) => Promise<Ran
   };
   const sql = nextBlockSql(run.plan, run.leader);
   const count = async (lane: Lane, first: bigint): Promise<bigint | undefined> => {
-    const [row] = await lane.leader.query<{ key: string }>(sql, [String(first), run.blockRows]);
+    const [row] = await lane.leader.query<{ key: string }>(sql, [String(first), size]);
     return row && BigInt(row.key);
   };
   const take = async (lane: Lane): Promise<Range | undefined> => {
@@ -79,7 +84,8 @@ function blocks(run: Run, known: readonly bigint[]): (lane: Lane) => Promise<Ran
     state.first = next ?? (await count(lane, first));
     return { first, last: state.first === undefined ? MAX_KEY : state.first - 1n };
   };
-  return (lane) => {
+  return async (lane) => {
+    await run.pace?.ready(lane.leader.node);
     const turn = state.turn.then(() => take(lane));
     state.turn = turn.catch(() => {
       state.first = undefined;
@@ -111,6 +117,10 @@ async function compareRange(run: Run, lane: Lane, range: Range): Promise<void> {
   };
   const { leader, nodes } = await askAll(run, lane, live(run), read);
   const suspects = noteBlock(run, leader, nodes);
+  const rows = Number(leader.rows);
+  run.onRows?.(rows);
+  // A block that differs is read a second time, in parts.
+  run.pace?.read(lane.leader.node, suspects.length > 0 ? 2 * rows : rows);
   if (suspects.length > 0) await refine(run, lane, range, suspects);
 }
 

@@ -1,12 +1,21 @@
 /** Rows that differ: listed, and judged once there are enough of them. */
 import type { Session } from '../../postgres/session.js';
 import { type KeyHash, type RowReading, rowsParams, rowsSql, type Side } from '../blocks.js';
-import { sandwich } from '../recheck.js';
+import { type SandwichReads, comparedOnce, sandwich } from '../recheck.js';
 import { addJudgement, type NodeTally } from '../tally.js';
 import { ask, askAll, type Lane, type Read, type Run } from './run.js';
 
 /** Suspects of a replica are judged together, so that it has to be waited for seldom. */
 const JUDGE_AT = 2_000;
+
+/** Values of all of them are held at once where they are wanted: so much of them, by the table's average; bytes. */
+const JUDGE_BYTES = 8_000_000;
+
+function judgedAtOnce({ allValues, leader: { shape } }: Run): number {
+  if (allValues !== true) return JUDGE_AT;
+  const each = Math.max(1, shape.bytes / Math.max(1, shape.estimatedRows));
+  return Math.max(1, Math.min(JUDGE_AT, Math.floor(JUDGE_BYTES / each)));
+}
 
 export async function listDifferences(
   run: Run,
@@ -29,7 +38,7 @@ export async function listDifferences(
       continue;
     }
     for (const { key } of different) tally.suspects.add(key);
-    await judge(run, lane, node, JUDGE_AT);
+    await judge(run, lane, node, judgedAtOnce(run));
   }
 }
 
@@ -48,8 +57,9 @@ const failed = (tally: NodeTally): boolean => tally.problem !== null;
 /** Judges the suspects of a replica when there are at least `atLeast` of them. */
 export async function judge(run: Run, lane: Lane, node: string, atLeast: number): Promise<void> {
   const tally = run.tallies.get(node);
+  const most = judgedAtOnce(run);
   while (tally && tally.suspects.size >= atLeast) {
-    const keys = [...tally.suspects].slice(0, JUDGE_AT);
+    const keys = firstOf(tally.suspects, most);
     for (const key of keys) tally.suspects.delete(key);
     if (failed(tally)) {
       tally.unverified += keys.length;
@@ -58,25 +68,32 @@ export async function judge(run: Run, lane: Lane, node: string, atLeast: number)
     const rows = (session: Session, side: Side, wanted: readonly string[], values: boolean) =>
       session.query<RowReading>(rowsSql(run.plan, side, values), rowsParams(run.plan, wanted));
     const byKey = (found: readonly RowReading[] | undefined) => foldDoubles(found ?? []);
-    const judgement = await sandwich(
-      keys,
-      {
-        leader: async (wanted, values) => byKey(await rows(lane.leader, run.leader, wanted, values)),
-        node: async (wanted, values) =>
-          byKey(await ask(run, lane, node, (session, side) => rows(session, side, wanted, values))),
-        // A replica that failed while it was read has not caught up: nothing is proven by an empty answer.
-        caughtUp: async () => !failed(tally) && (await run.caughtUp(node, lane)),
-      },
-      {
-        samples: Math.max(0, run.samples - tally.samples.length),
-        counted: run.plan.method === 'multiset',
-      },
-    );
+    const reads: SandwichReads = {
+      leader: async (wanted, values) => byKey(await rows(lane.leader, run.leader, wanted, values)),
+      node: async (wanted, values) =>
+        byKey(await ask(run, lane, node, (session, side) => rows(session, side, wanted, values))),
+      // A replica that failed while it was read has not caught up: nothing is proven by an empty answer.
+      caughtUp: async () => !failed(tally) && (await run.caughtUp(node, lane)),
+    };
+    const options = {
+      samples: run.allValues ? keys.length : Math.max(0, run.samples - tally.samples.length),
+      counted: run.plan.method === 'multiset',
+    };
+    const judgement = await (run.still ? comparedOnce : sandwich)(keys, reads, options);
     // The replica failed between the wait and the reading: its rows were not read, so nothing is known of them.
     if (failed(tally)) tally.unverified += keys.length;
     else {
       addJudgement(tally, keys.length, judgement, run.samples);
-      run.onJudged?.(node, judgement.rows);
+      await run.onJudged?.(node, judgement.rows);
     }
   }
+}
+
+function firstOf(set: ReadonlySet<string>, count: number): string[] {
+  const found: string[] = [];
+  for (const key of set) {
+    if (found.length >= count) break;
+    found.push(key);
+  }
+  return found;
 }

@@ -22,8 +22,10 @@ export interface CompareRequest {
   readonly samples: number;
   /** A replica that differs in this many rows is not looked into further; default 10,000. */
   readonly enough?: number;
-  /** Takes every row that is proven to differ or stays undecided, those without values too. */
-  readonly onJudged?: (node: string, rows: readonly JudgedRow[]) => void;
+  /** Takes every row that is proven to differ or stays undecided, as soon as it is, those without values too. */
+  readonly onJudged?: (node: string, rows: readonly JudgedRow[]) => void | Promise<void>;
+  /** Read the values of all rows that are judged, however many: for whoever takes them as they come. */
+  readonly allValues?: boolean;
   /** Waits until the replica shows what the leader has now; false when it does not (in time). */
   readonly caughtUp: (node: string, lane: Lane) => Promise<boolean>;
   /** Called with the number of leader's rows read since the last call. */
@@ -34,6 +36,19 @@ export interface CompareRequest {
    * sees one snapshot that does not change.
    */
   readonly collect?: (node: string, rows: readonly DifferingRow[]) => Promise<void>;
+  /** Every session sees one snapshot that does not change: nothing is in flight, and one look proves a difference. */
+  readonly still?: boolean;
+  /** Bounds how fast rows are read; see {@link Pace}. */
+  readonly pace?: Pace;
+}
+
+export interface Pace {
+  /** Rows that are to be read at once. */
+  readonly portion: number;
+  /** Waits until `node` may read on. */
+  readonly ready: (node: string) => Promise<void>;
+  /** What it has read. */
+  readonly read: (node: string, rows: number) => void;
 }
 
 /** The hash on either side (without a key: how often the row is there); undefined where there is no such row. */
@@ -103,7 +118,6 @@ export const differs = (a: PartDigest | undefined, b: PartDigest | undefined): b
 export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<string, PartDigest>): string[] {
   run.total.rows += BigInt(leader.rows);
   run.total.blocks += 1;
-  run.onRows?.(Number(leader.rows));
   const suspects: string[] = [];
   for (const [node, digest] of nodes) {
     const tally = run.tallies.get(node);
@@ -118,7 +132,7 @@ export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<strin
   return suspects;
 }
 
-/** A replica whose differences already fill the report is not looked into further, and that is said. */
+/** Those that are looked into further; where one is not, that is said. */
 export function stillOpen(run: Run, nodes: readonly string[]): string[] {
   return nodes.filter((node) => {
     const tally = run.tallies.get(node);

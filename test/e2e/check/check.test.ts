@@ -90,6 +90,9 @@ describe('repctl check', () => {
         scope: { data: true, where: null, since: null, sinceColumn: null },
         digest: 'hash',
         hashesOtherwise: [],
+        exact: null,
+        restarts: 0,
+        report: null,
         skipped: [],
         tables: [
           {

@@ -20,6 +20,9 @@ const result = (more: Partial<CheckResult> = {}): CheckResult => ({
   scope: { data: true, where: null, since: null, sinceColumn: null },
   digest: 'hash',
   hashesOtherwise: [],
+  exact: null,
+  restarts: 0,
+  report: null,
   skipped: [],
   tables: [
     {
