@@ -44,6 +44,14 @@ export const checkFlags = {
     summary: 'Write every difference to this file, a line of JSON each; no limit of 10,000 then.',
     helpValue: 'FILE',
   }),
+  history: Flags.boolean({
+    summary: 'Show what earlier checks from this machine found: since when what is equal, or not.',
+    exclusive: ['schema', 'where', 'since', 'paranoid', 'exact', 'max-rate', 'report', 'node'],
+  }),
+  quiet: Flags.boolean({
+    char: 'q',
+    summary: 'For cron: no progress, nothing at all when equal, else a line for each thing that is not.',
+  }),
   rows: Flags.integer({
     summary: 'How many differing rows to show, per table and replica.',
     helpValue: 'N',

@@ -5,10 +5,16 @@ import { checkFlags, checkRequest } from '../cli/check-flags.js';
 import { statusLine } from '../cli/status-line.js';
 import { observe } from '../cluster/observe.js';
 import { check } from '../consistency/check.js';
+import { type CheckHistory, noteRun, readHistory } from '../consistency/history.js';
 import { openReport } from '../consistency/report.js';
 import type { CheckResult } from '../consistency/result.js';
+import { stateDir } from '../config/paths.js';
 import { EXIT } from '../errors.js';
-import { renderCheck, renderProgress } from '../ui/check.js';
+import { renderCheckHistory } from '../ui/check-history.js';
+import { renderCheck, renderProgress, renderQuiet } from '../ui/check.js';
+
+/** The newest of them. */
+const RUNS_SHOWN = 10;
 
 const EXITS = { equal: EXIT.done, diverged: EXIT.diverged, unverified: EXIT.unhealthy } as const;
 
@@ -29,10 +35,12 @@ export default class Check extends BaseCommand<typeof Check> {
   };
   static override flags = checkFlags;
 
-  async run(): Promise<CheckResult> {
+  async run(): Promise<CheckResult | CheckHistory> {
     const config = this.cluster();
+    if (this.flags.history)
+      return this.show(await readHistory(stateDir(), config.cluster, RUNS_SHOWN), renderCheckHistory);
     const fleet = this.fleet(config);
-    const line = statusLine(process.stderr, !this.jsonEnabled());
+    const line = statusLine(process.stderr, !this.jsonEnabled() && !this.flags.quiet);
     const style = this.errStyle();
     const request = checkRequest(this.args.table ?? [], this.flags, config.statementTimeoutMs);
     // Before anything is read: hours later would be too late to hear that it cannot be written.
@@ -52,6 +60,8 @@ export default class Check extends BaseCommand<typeof Check> {
       await report?.close();
     }
     this.exitWith(EXITS[result.verdict]);
-    return this.show(result, renderCheck);
+    const unnoted = result.scope.data ? await noteRun(stateDir(), result) : undefined;
+    if (unnoted !== undefined) this.say(`${style.c.yellow('!')} ${unnoted}`);
+    return this.show(result, this.flags.quiet ? renderQuiet : renderCheck);
   }
 }

@@ -45,6 +45,31 @@ export function renderCheck(result: CheckResult, style: Style): string {
   return parts.join('\n');
 }
 
+/** `--quiet`: a line for each thing that is not as it should be, none when all is. */
+export function renderQuiet(result: CheckResult): string {
+  if (result.verdict === 'equal') return '';
+  const lines = result.tables.flatMap((table) =>
+    table.nodes
+      .filter((node) => node.verdict !== 'equal')
+      .map((node) => {
+        const counts = countsOf(node).join(', ');
+        const why = [counts, node.problem ?? ''].filter((part) => part !== '').join('; ');
+        return `${label(table)} on ${node.node} ${node.verdict}: ${why === '' ? 'see repctl check' : why}`;
+      }),
+  );
+  const bad = [...result.schema, ...result.publication].filter(({ severity }) => severity === 'error');
+  return [
+    ...lines,
+    ...bad.map(({ node, code, message }) => `${node ?? result.leader} ${code}: ${message}`),
+    ...result.unreachable.map(({ node, code, message }) => `${node} ${code}: ${message}`),
+  ].join('\n');
+}
+
+const countsOf = (node: TableNodeResult): string[] =>
+  (['missing', 'extra', 'differing', 'unverified'] as const)
+    .filter((kind) => node[kind] > 0)
+    .map((kind) => `${formatCount(node[kind])} ${kind}`);
+
 /** What narrows the answer is said before it. */
 function scopeLines(result: CheckResult, { c }: Style): string[] {
   const { scope, skipped, digest, hashesOtherwise, exact, restarts } = result;
@@ -124,9 +149,7 @@ function differences(table: TableResult, node: TableNodeResult, style: Style): s
   if (node.problem !== null)
     lines.push('', `${c.yellow('?')} ${label(table)} on ${node.node}: ${node.problem}`);
   if (node.samples.length === 0) return lines;
-  const counts = (['missing', 'extra', 'differing', 'unverified'] as const)
-    .filter((kind) => node[kind] > 0)
-    .map((kind) => `${formatCount(node[kind])} ${kind}`);
+  const counts = countsOf(node);
   lines.push(
     '',
     `${mark(node.verdict, style)} ${c.bold(label(table))} on ${c.bold(node.node)}: ${counts.join(', ')}`,
