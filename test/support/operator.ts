@@ -6,6 +6,8 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { stringify } from 'yaml';
+import type { Fleet } from '../../src/cluster/fleet.js';
+import { catalogsOf } from './catalog.js';
 import type { Cli } from './home-cli.js';
 
 interface CommandFacts {
@@ -49,6 +51,44 @@ export async function failing(
   const error = data.error!;
   commandsIn(error.hint);
   return error;
+}
+
+export interface Try {
+  readonly args: string;
+  readonly code: string;
+  /** Default 6: refused. */
+  readonly exit?: number;
+  readonly hint: RegExp;
+  /** What it says. */
+  readonly says?: RegExp;
+}
+
+/** Nothing may have changed on these nodes but for what goes on by itself, such as a worker that has just begun. */
+export async function unchanged(
+  fleet: Fleet,
+  names: readonly string[],
+  body: () => Promise<void>,
+): Promise<void> {
+  const before = await catalogsOf(fleet, names);
+  await body();
+  await expect.poll(() => catalogsOf(fleet, names), { timeout: 10_000 }).toEqual(before);
+}
+
+/** Types it with --yes: its code, its exit status, what to type next, and nothing changed on these nodes. */
+export async function attempt(
+  cli: Cli,
+  fleet: Fleet,
+  names: readonly string[],
+  { args, code, exit = 6, hint, says }: Try,
+): Promise<Failure> {
+  let failure: Failure | undefined;
+  await unchanged(fleet, names, async () => {
+    failure = await failing(cli, [...args.split(' '), '--yes'], exit);
+  });
+  expect(failure, args).toMatchObject({ code });
+  expect(failure?.hint, args).toMatch(hint);
+  if (says !== undefined) expect(failure?.message, args).toMatch(says);
+  return failure!;
 }
 
 /** A configuration that the program accepts as its own: repctl.yaml, or another name for -c. */

@@ -8,9 +8,14 @@ import type { Fleet } from '../../../src/cluster/fleet.js';
 import { connectionOf } from '../../../src/config/connection.js';
 import { openSession } from '../../../src/postgres/session.js';
 import { killNode } from '../../../src/sandbox/sandbox.js';
-import { catalogsOf } from '../../support/catalog.js';
 import { type Cli, makeCli } from '../../support/home-cli.js';
-import { type Failure, failing, writeConfig } from '../../support/operator.js';
+import {
+  type Failure,
+  type Try,
+  attempt as attemptOn,
+  failing,
+  writeConfig,
+} from '../../support/operator.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
 
@@ -88,15 +93,6 @@ const hooks = (given: Readonly<Record<string, unknown>>) => {
   });
 };
 
-interface Try {
-  readonly args: string;
-  readonly code: string;
-  readonly exit?: number;
-  readonly hint: RegExp;
-  /** What it says. */
-  readonly says?: RegExp;
-}
-
 interface Case {
   readonly what: string;
   /** Returns how it is taken back. */
@@ -110,26 +106,8 @@ interface Case {
   readonly then?: string;
 }
 
-/** Nothing may have changed but for what goes on by itself, such as a worker that has just begun. */
-async function unchanged(body: () => Promise<void>, names: readonly string[]): Promise<void> {
-  const before = await catalogsOf(fleet, names);
-  await body();
-  await expect.poll(() => catalogsOf(fleet, names), { timeout: 10_000 }).toEqual(before);
-}
-
-async function attempt(
-  { args, code, exit = 6, hint, says }: Try,
-  names: readonly string[] = NAMES,
-): Promise<Failure> {
-  let failure: Failure | undefined;
-  await unchanged(async () => {
-    failure = await failing(cli, [...args.split(' '), '--yes'], exit);
-  }, names);
-  expect(failure, args).toMatchObject({ code });
-  expect(failure?.hint, args).toMatch(hint);
-  if (says !== undefined) expect(failure?.message, args).toMatch(says);
-  return failure!;
-}
+const attempt = (one: Try, names: readonly string[] = NAMES): Promise<Failure> =>
+  attemptOn(cli, fleet, names, one);
 
 async function done(args: string): Promise<void> {
   const { code, stdout, stderr } = await cli.run(args.split(' '));
