@@ -3,7 +3,7 @@ import { analyse } from '../cluster/analyse.js';
 import type { Epoch, Finding, PublishedTable, ReachableNode } from '../cluster/model.js';
 import { slotName } from '../cluster/names.js';
 import { qualified } from '../postgres/quote.js';
-import { type Facts, isAttached, olderTombstones, unknownNode } from './facts.js';
+import { type Facts, isAttached, olderTombstones, subscriptionOf, unknownNode } from './facts.js';
 import type { SwitchoverRequest } from './switchover-request.js';
 
 /** Findings of `status` with which the leadership must not move; the others are no obstacle, or are looked at here. */
@@ -126,6 +126,11 @@ export function obstacles(
   const members = [leader, ...replicas];
   // The table is what tells a replica's epoch; without it nothing else that is found there means anything.
   const lost = members.filter((node) => node.identity !== null && node.epochs.length === 0);
+  // Its rows may come after those of larger tables.
+  const copying = lost.filter((node) =>
+    subscriptionOf(node, epoch.epoch)?.tables.some(({ state }) => state !== 'r'),
+  );
+  if (copying.length > 0) return copying.flatMap((node) => behind(node, 'copying'));
   if (lost.length > 0)
     return lost.map((node) =>
       error(
