@@ -14,6 +14,9 @@ import { renderTable } from './table.js';
 
 const label = ({ schema, name }: { schema: string; name: string }): string => `${schema}.${name}`;
 
+/** What --rows takes at most. */
+const MOST_SHOWN = 10_000;
+
 /** Values are shown in one line, cut to this many characters. */
 const VALUE_WIDTH = 60;
 
@@ -157,7 +160,12 @@ function differences(table: TableResult, node: TableNodeResult, style: Style): s
   for (const row of node.samples) lines.push(...rowLines(row, node.node, style));
   const total = node.missing + node.extra + node.differing + node.unverified;
   const more = total - node.samples.length;
-  if (more > 0) lines.push(c.dim(`  … and ${formatCount(more)} more: --rows ${String(total)} shows them`));
+  if (more > 0)
+    lines.push(
+      c.dim(
+        `  … and ${formatCount(more)} more: ${total > MOST_SHOWN ? '--report FILE keeps them all' : `--rows ${String(total)} shows them`}`,
+      ),
+    );
   return lines;
 }
 
@@ -234,7 +242,10 @@ function closing(result: CheckResult, { c }: Style): string[] {
   const names = [...diverged];
   return [
     c.red(`✗ ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} diverged from ${result.leader}.`),
-    ...names.map((node) => `  ${c.cyan(`repctl rewire ${node} --recopy`)}   copies its tables afresh`),
+    ...names.flatMap((node) => [
+      `  ${c.cyan(`repctl repair --node ${node}`)}   shows what would make its rows equal again`,
+      `  ${c.cyan(`repctl rewire ${node} --recopy`)}   copies its tables afresh`,
+    ]),
   ];
 }
 
