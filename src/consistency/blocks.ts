@@ -82,7 +82,7 @@ export function methodOf(shape: TableShape): Method {
 const keyColumn = (plan: TablePlan): string => `t.${ident(plan.key[0]?.name ?? '')}`;
 
 /** The key as text; see {@link KeyHash}. */
-function keyText(plan: TablePlan): string {
+export function keyText(plan: TablePlan): string {
   if (plan.method === 'ranges') return `${keyColumn(plan)}::text`;
   return `json_build_array(${plan.key.map(({ name }) => `t.${ident(name)}::text`).join(', ')})::text`;
 }

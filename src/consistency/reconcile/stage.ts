@@ -104,7 +104,7 @@ export async function countStaged(node: Session, stage: Stage): Promise<number> 
   return Number(row?.rows ?? 0);
 }
 
-/** What is staged, `size` at a time, as texts of the key's columns (`multiset`: hash, and how often it is here). */
+/** Staged rows that the leader has, `size` at a time, as texts of the key's columns (`multiset`: hash, how often it is here). */
 export async function* stagedKeys(
   node: Session,
   stage: Stage,
@@ -115,9 +115,9 @@ export async function* stagedKeys(
     plan.method === 'multiset'
       ? ['k.h::text', 'k.node::text']
       : plan.key.map((column) => `k.${ident(column.name)}::text`);
-  const more = plan.method === 'multiset' ? ' where k.leader > k.node' : '';
+  const there = plan.method === 'multiset' ? 'k.leader > k.node' : `k.${THERE}`;
   await node.simple(
-    `declare repctl_keys no scroll cursor for select array[${texts.join(', ')}]::text[] as parts from ${stage.keys} k${more}`,
+    `declare repctl_keys no scroll cursor for select array[${texts.join(', ')}]::text[] as parts from ${stage.keys} k where ${there}`,
   );
   for (;;) {
     const rows = await node.simple<{ parts: string[] }>(`fetch ${String(size)} from repctl_keys`);

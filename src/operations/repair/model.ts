@@ -1,5 +1,6 @@
 /** What `repair` is asked, finds and does, as data. */
 import type { TableName } from '../../cluster/model.js';
+import type { Stall } from '../../consistency/repair/stall.js';
 import type { NodeDifferences } from '../../consistency/repair/find.js';
 import type { SettleTable } from '../../consistency/repair/settle.js';
 import type { DifferenceKind } from '../../consistency/recheck.js';
@@ -12,6 +13,9 @@ export interface RepairRequest {
   /** Rows per replica; where more differ somebody should look first. */
   readonly maxRows: number;
   readonly found: readonly NodeDifferences[];
+  /** Tables that were named; none for all. */
+  readonly tables: readonly string[];
+  readonly stalled: readonly Stalled[];
   /** Replicas that were not compared, and why. */
   readonly unreachable: readonly { readonly node: string; readonly message: string }[];
   /** Rows as the operator reads them, to be shown with the plan. */
@@ -20,15 +24,32 @@ export interface RepairRequest {
   readonly sql: ReadonlyMap<string, readonly string[]>;
 }
 
+/** A replica whose apply worker cannot get on, and what stands in its way. */
+export interface Stalled {
+  readonly node: string;
+  readonly stall: Stall;
+}
+
+/** Removes what stands in the way of the stream, until the replica has caught up. */
+export interface ClearWay {
+  readonly kind: 'clear-way';
+  readonly node: string;
+  readonly leader: string;
+  readonly epoch: number;
+}
+
 export interface SetRight {
   readonly kind: 'set-right';
   readonly node: string;
   readonly leader: string;
   readonly epoch: number;
   readonly tables: readonly SettleTable[];
+  /** What differs can be known only once the stream goes on again: then these tables are compared, none for all. */
+  readonly compare?: { readonly tables: readonly string[]; readonly maxRows: number };
 }
 
 export type RepairAction =
+  | ClearWay
   | SetRight
   | {
       readonly kind: 'record';

@@ -40,32 +40,37 @@ export function planRepair(
         fix: 'repctl status',
       },
     ]);
-  const nodes = [
-    ...new Set(request.found.filter((one) => wanted(one, request).length > 0).map(({ node }) => node)),
-  ];
+  const stalled = request.stalled.map(({ node }) => node);
+  const differing = request.found.filter((one) => wanted(one, request).length > 0).map(({ node }) => node);
+  const nodes = [...new Set([...stalled, ...differing])];
   const findings = nodes.flatMap((name) => [
     ...unfit(nodeOf(facts, name), name, epoch.epoch),
-    ...tooMany(name, request),
+    ...(stalled.includes(name) ? standing(name, request) : tooMany(name, request)),
   ]);
   if (findings.length > 0) return refused(OPERATION, findings);
 
-  const steps: RepairStep[] = nodes.map((node) => {
-    const tables = request.found.filter((one) => one.node === node);
-    const action: SetRight = {
-      kind: 'set-right',
-      node,
-      leader: leader.name,
-      epoch: epoch.epoch,
-      tables: tables.flatMap((one) => {
+  const about = { leader: leader.name, epoch: epoch.epoch };
+  const steps: RepairStep[] = [
+    ...stalled.map((node) => stepOf({ kind: 'clear-way', node, ...about })),
+    ...nodes.map((node) => {
+      const found = request.found.filter((one) => one.node === node);
+      const tables = found.flatMap((one) => {
         const keys = wanted(one, request).map(({ key }) => key);
         return keys.length === 0 ? [] : [{ table: one.table, keys }];
-      }),
-    };
-    return stepOf(action, {
-      counts: tables.map((one) => countsOf(one, request)),
-      sql: request.sql.get(node) ?? [],
-    });
-  });
+      });
+      const action: SetRight = stalled.includes(node)
+        ? {
+            kind: 'set-right',
+            node,
+            ...about,
+            tables: [],
+            compare: { tables: request.tables, maxRows: request.maxRows },
+          }
+        : { kind: 'set-right', node, ...about, tables };
+      const sql = request.sql.get(node) ?? [];
+      return stepOf(action, { counts: found.map((one) => countsOf(one, request)), sql });
+    }),
+  ];
   const tables = [...new Map(request.found.map(({ table }) => [tableKey(table), table])).values()];
   if (steps.length > 0)
     steps.push(stepOf({ kind: 'record', leader: leader.name, epoch: epoch.epoch, nodes, tables }));
@@ -76,7 +81,7 @@ export function planRepair(
         ? 'Set rows right'
         : `Set rows of ${nodes.join(', ')} right by those of ${leader.name}`,
     notes: notesOf(request),
-    data: { differences: differencesOf(request) },
+    data: { differences: differencesOf(request), stalled: request.stalled },
     steps,
   });
 }
@@ -153,8 +158,48 @@ function tooMany(node: string, request: RepairRequest): Finding[] {
   ];
 }
 
+/** Why what stands in the way of a replica's stream will not be removed. */
+function standing(node: string, request: RepairRequest): Finding[] {
+  const { stall } = request.stalled.find((one) => one.node === node) ?? {};
+  const other = stall?.obstacles.find(
+    ({ table }) =>
+      request.tables.length > 0 &&
+      !request.tables.some((name) => [table.name, tableKey(table)].includes(name)),
+  );
+  if (other === undefined && request.only === undefined) return [];
+  const what = other === undefined ? 'rows stand' : `a row of ${tableKey(other.table)} stands`;
+  return [
+    {
+      code: 'apply-stalled',
+      severity: 'error',
+      node,
+      message: `${node} does not get on, since ${what} in the way of the stream: until then nothing of it can be proven.`,
+      fix: `repctl repair ${other === undefined ? '' : `${tableKey(other.table)} `}--node ${node}`,
+    },
+  ];
+}
+
+function stallNotes({ node, stall }: RepairRequest['stalled'][number]): string[] {
+  const { transaction, changes, tables, obstacles } = stall;
+  const pairs = (values: Readonly<Record<string, string | null>>) =>
+    Object.entries(values)
+      .map(([name, text]) => `${name}=${JSON.stringify(text)}`)
+      .join(' ');
+  const rows = obstacles
+    .slice(0, SAMPLES)
+    .map(
+      ({ table, identity, index, op, change }) =>
+        `${node} does not get on: its row ${tableKey(table)} ${pairs(identity)} stands in the way of an ${op} of the leader (${index}: ${pairs(change)})`,
+    );
+  return [
+    ...rows,
+    ...(obstacles.length > rows.length ? [`… and ${String(obstacles.length - rows.length)} more rows`] : []),
+    `the other way: repctl subscription skip ${node} --lsn ${transaction.lsn} passes over that whole transaction (${String(changes)} ${changes === 1 ? 'change' : 'changes'} of ${tables.join(', ')}); what it changed is lost on ${node} until it is repaired`,
+  ];
+}
+
 function notesOf(request: RepairRequest): string[] {
-  const notes = [...request.shown];
+  const notes = [...request.shown, ...request.stalled.flatMap(stallNotes)];
   const left = request.found.reduce((sum, one) => sum + one.rows.length - wanted(one, request).length, 0);
   if (left > 0 && request.only !== undefined)
     notes.push(
@@ -187,6 +232,7 @@ export function verdictOf(
       one.unverified > 0 ? 'unverified' : 'equal',
     ]),
     ...left.map((row): Verdict => (row.proven ? 'diverged' : 'unverified')),
+    results === undefined && request.stalled.length > 0 ? 'diverged' : 'equal',
     unseen ? 'unverified' : 'equal',
   ]);
 }

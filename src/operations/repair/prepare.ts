@@ -1,13 +1,15 @@
 /** Looks before `repair` plans: what differs, and with --sql the statements row by row. */
+import { ownSubscription } from '../../cluster/epochs.js';
 import type { Fleet } from '../../cluster/fleet.js';
 import type { Snapshot } from '../../cluster/model.js';
-import { participantsOf } from '../../consistency/checking/participants.js';
+import { type Participants, participantsOf } from '../../consistency/checking/participants.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
-import { type FindRequest, findDifferences } from '../../consistency/repair/find.js';
+import { type FindRequest, caughtUp, findDifferences } from '../../consistency/repair/find.js';
 import { statementsFor } from '../../consistency/repair/statements.js';
 import type { DifferenceKind } from '../../consistency/recheck.js';
 import { SAMPLES, wanted } from './plan.js';
-import type { RepairRequest } from './model.js';
+import { lookAhead } from './clear-way.js';
+import type { RepairRequest, Stalled } from './model.js';
 
 export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
   readonly nodes: readonly string[];
@@ -25,7 +27,17 @@ export async function prepareRepair(
 ): Promise<Omit<RepairRequest, 'shown'>> {
   for (const node of nodes) fleet.node(node);
   const who = participantsOf(snapshot, nodes);
-  const found = await findDifferences(fleet, who, { ...request, most: maxRows + 1, samples: SAMPLES });
+  const stalled = await stalledAmong(fleet, who);
+  // Of a replica that cannot get on nothing can be proven before it does.
+  const moving = who.replicas.filter(({ name }) => !stalled.some(({ node }) => node === name));
+  const found =
+    moving.length === 0
+      ? []
+      : await findDifferences(
+          fleet,
+          { leader: who.leader, replicas: moving },
+          { ...request, most: maxRows + 1, samples: SAMPLES },
+        );
   const statements = new Map<string, readonly string[]>();
   for (const node of sql ? new Set(found.map((one) => one.node)) : []) {
     const tables = found
@@ -41,5 +53,29 @@ export async function prepareRepair(
       await Promise.all([leader.close(), replica.close()]);
     }
   }
-  return { only, maxRows, found, unreachable: who.unreachable, sql: statements };
+  return {
+    only,
+    maxRows,
+    found,
+    stalled,
+    tables: request.tables,
+    unreachable: who.unreachable,
+    sql: statements,
+  };
+}
+
+/** A replica that is behind for longer than this is asked what stands in its way. */
+const BEHIND_MS = 1_500;
+
+async function stalledAmong(fleet: Fleet, { leader, replicas }: Participants): Promise<Stalled[]> {
+  const looked = await Promise.all(
+    replicas.map(async (replica): Promise<Stalled | undefined> => {
+      const subscription = ownSubscription(replica);
+      if (subscription?.enabled !== true || (await caughtUp(fleet, leader, replica, BEHIND_MS)))
+        return undefined;
+      const stall = await lookAhead({ fleet, leader: leader.name, node: replica.name });
+      return stall === undefined || stall.obstacles.length === 0 ? undefined : { node: replica.name, stall };
+    }),
+  );
+  return looked.filter((one) => one !== undefined);
 }

@@ -1,17 +1,19 @@
 /** Does what plan.ts planned. */
-import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
-import { type Settled, settle } from '../../consistency/repair/settle.js';
+import { commonFlavour } from '../../consistency/equal.js';
+import { findDifferences } from '../../consistency/repair/find.js';
+import { type SettleTable, type Settled, settle } from '../../consistency/repair/settle.js';
 import { verify } from '../../consistency/repair/verify.js';
 import { keepRows } from '../../consistency/reconcile/kept.js';
 import { EXIT, RepctlError } from '../../errors.js';
-import type { Fleet } from '../../cluster/fleet.js';
 import type { RunContext, Runners, StepResult } from '../../plan/execute.js';
-import type { Session } from '../../postgres/session.js';
+import { tableKey } from '../../replication/publications.js';
 import { subscriptionOf } from '../facts.js';
 import { type RunnerContext, look } from '../runners/context.js';
 import { keptFile, knock } from '../runners/reconcile.js';
 import { insertEvent } from '../tables/events.js';
+import { clearWay } from './clear-way.js';
 import type { RepairAction, SetRight, SetRightResult } from './model.js';
+import { withRepairSessions } from './sessions.js';
 
 export interface RepairContext extends RunnerContext {
   /** How long a replica that lags may be waited for, altogether. */
@@ -20,42 +22,10 @@ export interface RepairContext extends RunnerContext {
 }
 
 export const repairRunners = (context: RepairContext): Runners<RepairAction> => ({
+  'clear-way': (action, run) => clearWay(context, action, run),
   'set-right': async (action, run) => ({ ...(await setRight(context, action, run)) }),
   record: async (action, run) => record(context, action, run),
 });
-
-/**
- * A server lets go of what a client holds that is gone: at once where its connection was closed, and where the link
- * was cut, once it notices. Without these, tcp keepalive notices after two hours, and the apply worker waits for it.
- */
-const SESSION_SQL = `
-  set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '5min';
-  set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
-  set random_page_cost = 1.1;
-  select case when version() like '%linux%'
-              then pg_catalog.set_config('client_connection_check_interval', '1s', false) end`;
-
-/** Three sessions of their own, for one replica; closed whatever happens. */
-export async function withRepairSessions<T>(
-  fleet: Fleet,
-  leader: string,
-  node: string,
-  body: (sessions: { leader: Session; source: Session; node: Session }) => Promise<T>,
-): Promise<T> {
-  const opened: Session[] = [];
-  const open = async (name: string) => {
-    const session = await fleet.fresh(name, 'repctl repair');
-    opened.push(session);
-    await session.simple(SESSION_SQL);
-    await pinForDigests(session);
-    return session;
-  };
-  try {
-    return await body({ leader: await open(leader), source: await open(leader), node: await open(node) });
-  } finally {
-    await Promise.all(opened.map((session) => session.close()));
-  }
-}
 
 async function setRight(context: RepairContext, action: SetRight, run: RunContext): Promise<SetRightResult> {
   const { fleet } = context;
@@ -65,6 +35,10 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
       exit: EXIT.refused,
       hint: `repctl rewire ${action.node}`,
     });
+  const { tables, problem } =
+    action.compare === undefined
+      ? { tables: action.tables, problem: null }
+      : await compareNow(context, action, run);
   const kept = keepRows(keptFile(context.stateDir ?? '', fleet, { node: action.node }));
   try {
     return await withRepairSessions(fleet, action.leader, action.node, async (sessions) => {
@@ -72,7 +46,7 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
       const patience = { leftMs: context.waitMs };
       const settled = await settle({
         sessions,
-        tables: action.tables,
+        tables,
         flavour,
         subscription: subscription.oid,
         epoch: action.epoch,
@@ -88,7 +62,7 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
       const verified = await verify({
         leader: sessions.leader,
         node: sessions.node,
-        tables: action.tables,
+        tables,
         flavour,
         subscription: subscription.oid,
         patience,
@@ -96,15 +70,60 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
       const onDisk = await kept.finish();
       return {
         ...countsOf(settled),
-        why: whyOpen(settled, action),
+        why: whyOpen(settled, action) ?? problem,
         stillDiffering: verified.differing,
-        unverified: verified.undecided,
+        unverified: verified.undecided + (problem === null ? 0 : 1),
         overwritten: onDisk?.file ?? null,
       };
     });
   } finally {
     await kept.close();
   }
+}
+
+/** What differs now; refused like a plan when it is too much. */
+async function compareNow(
+  context: RepairContext,
+  { node, leader, compare }: SetRight,
+  run: RunContext,
+): Promise<{ readonly tables: readonly SettleTable[]; readonly problem: string | null }> {
+  const { tables = [], maxRows = 0 } = compare ?? {};
+  const [first, replica] = await Promise.all([look(context, leader), look(context, node)]);
+  const found = await findDifferences(
+    context.fleet,
+    { leader: first, replicas: [replica] },
+    {
+      tables,
+      concurrency: 2,
+      blockRows: 50_000,
+      most: maxRows + 1,
+      samples: 0,
+      waitMs: context.waitMs,
+      onProgress: ({ table, rows, ofRows }) => {
+        run.report({
+          message: tableKey(table),
+          done: rows,
+          total: Math.max(rows, ofRows),
+          unit: 'rows compared',
+        });
+      },
+      signal: context.signal,
+    },
+  );
+  if (found.some(({ more }) => more) || found.reduce((sum, { rows }) => sum + rows.length, 0) > maxRows)
+    throw new RepctlError(
+      'too-many-rows',
+      `More than ${maxRows.toLocaleString('en-US')} rows of ${node} differ.`,
+      {
+        exit: EXIT.incomplete,
+        hint: `The stream goes on again. repctl check --node ${node} shows some of them; --max-rows N raises the limit.`,
+        details: { node },
+      },
+    );
+  return {
+    tables: found.map(({ table, rows }) => ({ table, keys: rows.map(({ key }) => key) })),
+    problem: found.find((one) => one.problem !== null)?.problem ?? null,
+  };
 }
 
 const countsOf = ({ tables }: Settled) => {

@@ -19,7 +19,33 @@ export function stepOf(action: RepairAction, facts: StepFacts = { counts: [], sq
       sql: [`insert into repctl.event (kind, …) values (${literal('repair')}, …)`],
       action,
     };
-  const { node, leader, tables } = action;
+  if (action.kind === 'clear-way')
+    return {
+      id: `clear-way:${action.node}`,
+      node: action.node,
+      title: `let the stream of ${action.node} go on: remove what stands in its way`,
+      why: 'a row there has a unique value that the next transaction needs; it is kept in a file, and comes back below if the leader has it',
+      sql: [
+        'begin',
+        'lock table … in share row exclusive mode',
+        '-- fence and triggers off; only if the transaction has still not been applied: delete the row',
+        'commit',
+        '-- until the replica has caught up, for whatever stops it next',
+      ],
+      group: 'clear-way',
+      action,
+    };
+  const { node, leader, tables, compare } = action;
+  if (compare !== undefined)
+    return {
+      id: `set-right:${node}`,
+      node,
+      title: `compare ${node} again and set right what differs then`,
+      why: `it can be known only once the stream goes on; at most ${compare.maxRows.toLocaleString('en-US')} rows, each proven under lock`,
+      sql: [`-- as repctl repair --node ${node}`],
+      group: 'set-right',
+      action,
+    };
   const names = tables.map(({ table }) => qualified(table)).join(', ');
   return {
     id: `set-right:${node}`,
