@@ -33,7 +33,16 @@ export const resultsOf = (steps: readonly DoneStep[]): (SetRightResult & { reado
 
 /** Lines below the summary. */
 export function renderRepaired(steps: readonly DoneStep[], { c }: Style): string[] {
-  return resultsOf(steps).flatMap((one) => {
+  const cleared = steps.flatMap(({ id, node, result }) => {
+    if (!id.startsWith('clear-way:') || !result) return [];
+    const removed = Number(result['removed'] ?? 0);
+    const file = result['overwritten'];
+    return [
+      `${node}: the stream goes on; ${formatCount(removed)} ${removed === 1 ? 'row' : 'rows'} removed that stood in its way`,
+      ...(typeof file === 'string' ? [`  what they were: ${file}`] : []),
+    ];
+  });
+  const settled = resultsOf(steps).flatMap((one) => {
     const counts = (['inserted', 'updated', 'deleted'] as const)
       .filter((kind) => one[kind] > 0)
       .map((kind) => `${formatCount(one[kind])} ${kind}`);
@@ -46,9 +55,10 @@ export function renderRepaired(steps: readonly DoneStep[], { c }: Style): string
           ? c.yellow(`? ${formatCount(one.unverified)} could not be verified`)
           : c.green('✓ compared again: equal');
     return [
-      `${one.node}: ${[...counts, ...equal, ...open].join(', ')}; ${verdict}`,
+      `${one.node}: ${[...counts, ...equal, ...open].join(', ') || 'nothing differs any more'}; ${verdict}`,
       ...(one.why === null ? [] : [`  ${one.why}`]),
       ...(one.overwritten === null ? [] : [`  what they were: ${one.overwritten}`]),
     ];
   });
+  return [...cleared, ...settled];
 }

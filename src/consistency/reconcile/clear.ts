@@ -113,7 +113,7 @@ async function addAgain(session: Session, key: ForeignKeyRow): Promise<void> {
       `${session.node}: ${qualified(key)} has rows that refer to nothing (${constraint}).`,
       {
         exit: EXIT.diverged,
-        hint: 'A table that is not replicated refers to one that is, and to rows that the leader does not have: correct it.',
+        hint: 'Rows that are not set right here refer to rows that the leader does not have (or the other way round): correct them.\nWith this, foreign keys are left alone instead: grant set on parameter session_replication_role to the role that repctl uses (as a superuser).',
         details: { node: session.node, schema: key.schema, table: key.name, constraint },
         cause: error,
       },

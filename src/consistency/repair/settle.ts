@@ -32,6 +32,8 @@ export interface SettleRequest {
   readonly kept: KeptRows;
   /** How often rows that changed meanwhile are read anew. */
   readonly rounds?: number;
+  /** How long writers at the leader are waited for, milliseconds; default 5 s, and 1 s while the tables are locked. */
+  readonly writersMs?: number | undefined;
   readonly onRows?: (done: number, of: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -87,19 +89,29 @@ export async function settle(request: SettleRequest): Promise<Settled> {
   const of = tasks.reduce((sum, { keys }) => sum + keys.length, 0);
   let why: Settled['why'] = null;
   let writers: readonly Writer[] = [];
+  let broken: RepctlError | undefined;
   for (let round = 0; round < (request.rounds ?? ROUNDS) && tasks.length > 0; round += 1) {
     request.signal?.throwIfAborted();
     const names = tasks.map(({ described }) => nameOf(described));
     const before = await readAll(node, tasks, 'node');
-    writers = await writersGone(leader, names, FREE_WAIT_MS);
+    writers = await writersGone(leader, names, request.writersMs ?? FREE_WAIT_MS);
     why = writers.length > 0 ? 'writers' : 'busy';
-    if (writers.length > 0) continue;
+    if (writers.length > 0) break;
     const first = await readAll(leader, tasks, 'leader');
     if (!(await waitVisible(node, request.subscription, await leaderPosition(leader), patience))) {
       why = 'lagging';
       break;
     }
-    const done = await withTablesLocked(node, names, () => attempt(request, tasks, before, first));
+    const done = await withTablesLocked(node, names, () => attempt(request, tasks, before, first)).catch(
+      (error: unknown) => {
+        // Where foreign keys are dropped and added again, a row that is still open may be what another refers to.
+        if (!(error instanceof RepctlError) || error.code !== 'foreign-key-broken') throw error;
+        broken = error;
+        return undefined;
+      },
+    );
+    if (done === undefined) continue;
+    broken = undefined;
     writers = done.writers;
     if (writers.length > 0) why = 'writers';
     for (const { table, ...counts } of done.written) {
@@ -111,6 +123,7 @@ export async function settle(request: SettleRequest): Promise<Settled> {
     tasks = done.open;
     request.onRows?.(of - tasks.reduce((sum, { keys }) => sum + keys.length, 0), of);
   }
+  if (broken !== undefined) throw broken;
   const tables = request.tables.map(({ table }): TableSettled => {
     const open = tasks.find(({ described }) => label(nameOf(described)) === label(table))?.keys ?? [];
     return {
@@ -139,7 +152,11 @@ async function attempt(
   await sameEpoch(request);
   const now = await readAll(node, tasks, 'node');
   const names = tasks.map(({ described }) => nameOf(described));
-  const writers = await writersGone(leader, names, LOCKED_WAIT_MS);
+  const writers = await writersGone(
+    leader,
+    names,
+    Math.min(LOCKED_WAIT_MS, request.writersMs ?? LOCKED_WAIT_MS),
+  );
   if (writers.length > 0) return { written: [], open: [...tasks], writers };
   return source.transaction(async () => {
     const last = await readAll(source, tasks, 'leader');

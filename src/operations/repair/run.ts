@@ -18,6 +18,8 @@ import { withRepairSessions } from './sessions.js';
 export interface RepairContext extends RunnerContext {
   /** How long a replica that lags may be waited for, altogether. */
   readonly waitMs: number;
+  /** See settle(). */
+  readonly writersMs?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -56,6 +58,7 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
         onRows: (done, total) => {
           run.report({ done, total, unit: 'rows settled' });
         },
+        writersMs: context.writersMs,
         signal: context.signal,
       });
       run.report({ message: 'looking at them once more' });
