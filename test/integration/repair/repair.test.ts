@@ -145,7 +145,12 @@ describe('repair', () => {
     const holder = await servers.superuser('n2');
     // Keeps repair out, and lets the apply worker pass.
     await holder.simple('begin; lock table swap in share update exclusive mode');
-    const repair = repairing(fleet, state, { nodes: ['n2'], tables: ['swap'], writersMs: 400, waitMs: 3_000 });
+    const repair = repairing(fleet, state, {
+      nodes: ['n2'],
+      tables: ['swap'],
+      writersMs: 400,
+      waitMs: 3_000,
+    });
     const failed = repair.then(
       () => undefined,
       (error: unknown) => error,
