@@ -242,10 +242,7 @@ function closing(result: CheckResult, { c }: Style): string[] {
   const names = [...diverged];
   return [
     c.red(`✗ ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} diverged from ${result.leader}.`),
-    ...names.flatMap((node) => [
-      `  ${c.cyan(`repctl repair --node ${node}`)}   shows what would make its rows equal again`,
-      `  ${c.cyan(`repctl rewire ${node} --recopy`)}   copies its tables afresh`,
-    ]),
+    ...names.map((node) => `  ${c.cyan(`repctl repair --node ${node}`)}   sets its rows right, and asks first`),
   ];
 }
 

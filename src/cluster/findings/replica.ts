@@ -163,7 +163,7 @@ function stalled(view: View, node: ReachableNode, subscription: SubscriptionInfo
       node: node.name,
       // The text of the error is in the server's log alone.
       message: `the apply worker keeps failing (${[`${String(subscription.applyErrors)} tries`, ...kinds].join(', ')}); the log of ${node.name} says on what`,
-      fix: `repctl check --node ${node.name} shows whether rows differ. Only if some do: set them right on ${node.name}, or repctl subscription skip ${node.name} --lsn LSN, which that log names`,
+      fix: `repctl repair --node ${node.name} shows the row that is in the way, if one is, and lets the stream go on. The other way, which loses what that transaction changed here: repctl subscription skip ${node.name} --lsn LSN, which that log names`,
     };
   }
   return {

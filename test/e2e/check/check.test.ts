@@ -55,7 +55,7 @@ describe('repctl check', () => {
       expect(text.stdout).toContain('  differing: id="7": price is "7.01", leader has "7.00"');
       expect(text.stdout).toContain('  missing on n2: id="9"');
       expect(text.stdout).toContain('  only on n2: id="501"');
-      expect(text.stdout).toContain('  repctl rewire n2 --recopy');
+      expect(text.stdout).toContain('  repctl repair --node n2');
       expect(text.stdout).not.toContain('n3');
 
       const one = await check('--rows', '1');

@@ -73,6 +73,8 @@ describe('a healthy cluster', () => {
     ['node remove', ['n3', '--dry-run'], 0],
     ['rewire', ['n2', '--dry-run'], 0],
     ['rejoin', ['n2', '--dry-run'], 0],
+    ['repair', ['--dry-run'], 0],
+    ['repair', ['nowhere', '--yes'], 2],
     ['switchover', ['n2', '--dry-run'], 0],
     ['subscription disable', ['n3', '--yes'], 0],
     ['subscription enable', ['n3', '--yes'], 0],

@@ -198,7 +198,13 @@ describe('repair', () => {
         .toHaveLength(1);
     });
     await inserting;
-    expect(results.get('n2')?.stillDiffering).toBe(0);
+    expect(results.get('n2')).toMatchObject({
+      inserted: 0,
+      updated: 0,
+      deleted: 0,
+      open: 1,
+      stillDiffering: 0,
+    });
     await repairing(fleet, state, { nodes: ['n2'] });
     await expectEqual(fleet, 'n1', ['n2'], ALL);
     expect(await codes('n2', '63000')).toEqual([{ id: 63000, code: 'inserted' }]);

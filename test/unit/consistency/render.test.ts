@@ -78,7 +78,7 @@ describe('as text', () => {
     const nodes = [node({ verdict: 'diverged', missing: 2 })];
     const diverged = { ...result().tables[0]!, nodes };
     expect(text({ verdict: 'diverged', tables: [diverged] })).toMatch(
-      /✗ n2 has diverged from n1\.\n {2}repctl repair --node n2 {3}shows .*\n {2}repctl rewire n2 --recopy {3}copies its tables afresh$/,
+      /✗ n2 has diverged from n1\.\n {2}repctl repair --node n2 {3}sets its rows right, and asks first$/,
     );
   });
 

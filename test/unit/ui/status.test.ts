@@ -39,9 +39,11 @@ describe('renderStatus', () => {
 
       ✗ n2 apply-error        the apply worker keeps failing (12 tries,
                               insert_exists); the log of n2 says on what
-                              repctl check --node n2 shows whether rows differ. Only
-                              if some do: set them right on n2, or repctl subscription
-                              skip n2 --lsn LSN, which that log names
+                              repctl repair --node n2 shows the row that is in the
+                              way, if one is, and lets the stream go on. The other
+                              way, which loses what that transaction changed here:
+                              repctl subscription skip n2 --lsn LSN, which that log
+                              names
       ✗ n3 node-unreachable   n3 cannot be reached
                               Start the server, or check the URL and the network.
       · n2 conflicts          conflicts counted so far: insert_exists 12

@@ -1,0 +1,134 @@
+/** `repair` as it is typed: dry run, questions, refusals, --json, and killed while it holds the table. */
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ChangeResult } from '../../../src/cli/change-command.js';
+import type { Session } from '../../../src/postgres/session.js';
+import { type Cli, makeCli } from '../../support/home-cli.js';
+import { failing, writeConfig } from '../../support/operator.js';
+import { type Servers, startServers } from '../../support/servers.js';
+
+let servers: Servers;
+let cli: Cli;
+let admin: Session;
+let leader: Session;
+
+beforeAll(async () => {
+  servers = await startServers({ nodes: 3 });
+  cli = makeCli();
+  const nodes = Object.fromEntries(servers.config.nodes.map(({ name, url }) => [name, { url }] as const));
+  writeConfig(cli, { cluster: servers.config.cluster, nodes });
+  const { code, stderr } = await cli.run(['cluster', 'create', '--with-products', '--yes']);
+  expect(code, stderr).toBe(0);
+  leader = await servers.superuser('n1');
+  await leader.simple(
+    `insert into products (sku, name, price) select 'P' || g, 'p', 1 from generate_series(1, 50) g`,
+  );
+  admin = await servers.superuser('n2');
+  await expect.poll(() => admin.simple('select from products')).toHaveLength(50);
+  await admin.simple('set session_replication_role = replica');
+});
+afterAll(async () => {
+  await servers.down();
+  cli.end();
+});
+
+const MESS = `delete from products where id = 3; update products set name = 'by hand' where id = 4;
+  insert into products (id, sku, name, price) overriding system value values (900, 'ONLY', 'here', 1)`;
+const rows = () => admin.simple(`select id, name from products where id in (3, 4, 900) order by id`);
+const MESSY = [
+  { id: '4', name: 'by hand' },
+  { id: '900', name: 'here' },
+];
+
+it('nothing to do, dry run, refusals: nothing is changed', async () => {
+  expect(await cli.json<ChangeResult>(['repair'])).toMatchObject({
+    code: 0,
+    data: { status: 'nothing-to-do' },
+  });
+  await admin.simple(MESS);
+  const dry = await cli.run(['repair', '--dry-run', '--sql']);
+  expect(dry).toMatchObject({ code: 5 });
+  expect(dry.stdout).toContain(`n2> update only "public"."products" set "name" = 'p' where "id"::text = '4'`);
+  expect(dry.stdout).toContain(`n2> delete from only "public"."products" where "id"::text = '900'`);
+  expect(dry.stdout).toMatch(/n2> insert into "public"\."products" .*'P3'/u);
+  const { code, data } = await cli.json<ChangeResult>(['repair', 'products', '--dry-run']);
+  expect(code).toBe(5);
+  expect(data).toMatchObject({
+    operation: 'repair',
+    status: 'planned',
+    data: {
+      stalled: [],
+      differences: [
+        {
+          node: 'n2',
+          schema: 'public',
+          name: 'products',
+          missing: 1,
+          extra: 1,
+          differing: 1,
+          undecided: 0,
+          problem: null,
+        },
+      ],
+    },
+    steps: [{ id: 'set-right:n2' }, { id: 'record:n1' }],
+  });
+  expect(await failing(cli, ['repair'], 6)).toMatchObject({ code: 'confirmation-needed' });
+  expect(await failing(cli, ['repair', '--max-rows', '2', '--yes'], 6)).toMatchObject({
+    code: 'too-many-rows',
+  });
+  expect(await failing(cli, ['repair', 'nowhere', '--yes'], 2)).toMatchObject({ code: 'unknown-table' });
+  expect(await failing(cli, ['repair', '--node', 'n9', '--yes'], 2)).toMatchObject({ code: 'unknown-node' });
+  expect(await failing(cli, ['repair', '--node', 'n1', '--yes'], 2)).toMatchObject({ code: 'usage' });
+  await failing(cli, ['repair', '--only', 'some'], 2);
+  expect(await rows()).toEqual(MESSY);
+});
+
+it('killed while the table is locked: nothing is held, nothing half done; the same command does it', async () => {
+  const writer = await servers.superuser('n1');
+  // Keeps repair out of the table until the leader has a writer that repair, once it is in, waits for.
+  await admin.simple('begin; lock table products in share update exclusive mode');
+  const child = cli.spawn(['repair', '--yes']);
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await expect
+    .poll(() => admin.simple(`select from pg_locks where not granted and relation = 'products'::regclass`), {
+      timeout: 30_000,
+      interval: 5,
+    })
+    .toHaveLength(1);
+  const writing = writer.simple(
+    `with u as (update products set stock = stock where id = 9 returning 1) select pg_sleep(1) from u`,
+  );
+  await expect
+    .poll(
+      () =>
+        leader.simple(
+          `select from pg_locks where relation = 'products'::regclass and mode = 'RowExclusiveLock' and granted`,
+        ),
+      { interval: 5 },
+    )
+    .toHaveLength(1);
+  await admin.simple('commit');
+  const held = `select from pg_locks l join pg_stat_activity a using (pid) where a.application_name = 'repctl repair' and l.mode = 'ShareRowExclusiveLock' and l.granted`;
+  await expect.poll(() => admin.simple(held), { timeout: 20_000, interval: 5 }).not.toHaveLength(0);
+  child.kill('SIGKILL');
+  await ended;
+  await writing;
+  await expect
+    .poll(() => admin.simple(`select from pg_stat_activity where application_name like 'repctl repair%'`))
+    .toHaveLength(0);
+  expect(await admin.simple(`select from pg_class where relpersistence = 't'`)).toHaveLength(0);
+  expect(await rows()).toEqual(MESSY);
+  const again = await cli.json<ChangeResult>(['repair', '--yes', '--break-lock', '--reason', 'killed']);
+  expect(again).toMatchObject({ code: 0, data: { status: 'done' } });
+  expect(again.data.steps[0]).toMatchObject({
+    id: 'set-right:n2',
+    result: { inserted: 1, updated: 1, deleted: 1, open: 0, stillDiffering: 0, unverified: 0 },
+  });
+  expect(await cli.json(['check'])).toMatchObject({ code: 0 });
+  const directory = path.join(cli.home, '.local/state/repctl/overwritten');
+  for (const file of readdirSync(directory))
+    expect(statSync(path.join(directory, file)).mode & 0o777).toBe(0o600);
+  expect((await cli.run(['history', '--json'])).stdout).toContain('"repair"');
+});
