@@ -130,7 +130,7 @@ it('killed while the table is locked: nothing is held, nothing half done; the sa
     result: { inserted: 1, updated: 1, deleted: 1, open: 0, stillDiffering: 0, unverified: 0 },
   });
   expect(await cli.json(['check'])).toMatchObject({ code: 0 });
-  const file = (again.data.steps[0] as { result: { overwritten: string } }).result.overwritten;
+  const file = (again.data.steps[0] as unknown as { result: { overwritten: string } }).result.overwritten;
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect((await cli.run(['history', '--json'])).stdout).toContain('"repair"');
 });
