@@ -242,7 +242,9 @@ function closing(result: CheckResult, { c }: Style): string[] {
   const names = [...diverged];
   return [
     c.red(`✗ ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} diverged from ${result.leader}.`),
-    ...names.map((node) => `  ${c.cyan(`repctl repair --node ${node}`)}   sets its rows right, and asks first`),
+    ...names.map(
+      (node) => `  ${c.cyan(`repctl repair --node ${node}`)}   sets its rows right, and asks first`,
+    ),
   ];
 }
 
