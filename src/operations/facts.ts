@@ -144,3 +144,25 @@ export const unreachableNodes = (facts: Facts): Finding[] =>
         fix: old ? 'Upgrade the server.' : 'repctl status',
       };
     });
+
+/**
+ * No node that answers knows an epoch. Where none answers at all, or those that know it may be the ones that do not,
+ * nobody is told to make a cluster: it may be there, and down.
+ */
+export function noEpoch(facts: Facts): Finding[] {
+  const silent = unreachableNodes(facts);
+  if (facts.reachable.length === 0 && silent.length > 0) return silent;
+  const { cluster } = facts.config;
+  const names = silent.map(({ node }) => node).join(', ');
+  return [
+    {
+      code: 'not-created',
+      severity: 'error',
+      message:
+        silent.length === 0
+          ? `No node knows an epoch of cluster ${cluster}.`
+          : `No node that answers knows an epoch of cluster ${cluster}; ${names} ${silent.length === 1 ? 'does' : 'do'} not answer.`,
+      fix: silent.length === 0 ? 'repctl cluster create' : 'repctl status',
+    },
+  ];
+}

@@ -1,11 +1,11 @@
 /** `failover`: the leader is gone; the most advanced replica takes over and the others follow it. */
 import type { ClusterConfig } from '../config/schema.js';
-import type { Epoch, Finding, ReachableNode, Snapshot } from '../cluster/model.js';
+import type { Epoch, ReachableNode, Snapshot } from '../cluster/model.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
 import { behindNote, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
-import { type Facts, factsOf, isAttached, strangers, subscriptionOf, unknownNode } from './facts.js';
+import { type Facts, factsOf, isAttached, noEpoch, strangers, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
@@ -24,7 +24,7 @@ export function planFailover(
   const { epoch } = facts;
   if (request.target !== undefined && !config.nodes.some((node) => node.name === request.target))
     return refused(OPERATION, [unknownNode(facts, request.target)]);
-  if (epoch === undefined) return refused(OPERATION, [notCreated(facts)]);
+  if (epoch === undefined) return refused(OPERATION, noEpoch(facts));
   const foreign = strangers(facts);
   if (foreign.length > 0) return refused(OPERATION, foreign);
   if (facts.leader !== undefined) return goOn(facts, facts.leader, epoch, request);
@@ -182,10 +182,3 @@ function absentNotes(facts: Facts, formerLeader: string): string[] {
     .filter((node) => !node.reachable && node.name !== formerLeader)
     .map((node) => `${node.name} does not answer; when it is back: repctl rewire ${node.name}`);
 }
-
-const notCreated = (facts: Facts): Finding => ({
-  code: 'not-created',
-  severity: 'error',
-  message: `No reachable node knows an epoch of cluster ${facts.config.cluster}.`,
-  fix: 'repctl cluster create',
-});

@@ -22,6 +22,7 @@ import {
   isCopied,
   isUsable,
   nodeOf,
+  noEpoch,
   ownSubscriptions,
   subscriptionOf,
   unknownNode,
@@ -232,10 +233,7 @@ export function obstacles(
     message,
     fix,
   });
-  if (facts.epoch === undefined)
-    return [
-      error('not-created', 'No reachable node knows an epoch of this cluster.', 'repctl cluster create'),
-    ];
+  if (facts.epoch === undefined) return noEpoch(facts);
   if (facts.leader === undefined)
     return [
       error(

@@ -3,7 +3,7 @@ import { analyse } from '../cluster/analyse.js';
 import type { Epoch, Finding, PublishedTable, ReachableNode } from '../cluster/model.js';
 import { slotName } from '../cluster/names.js';
 import { qualified } from '../postgres/quote.js';
-import { type Facts, isAttached, olderTombstones, subscriptionOf, unknownNode } from './facts.js';
+import { type Facts, isAttached, noEpoch, olderTombstones, subscriptionOf, unknownNode } from './facts.js';
 import type { SwitchoverRequest } from './switchover-request.js';
 
 /** Findings of `status` with which the leadership must not move; the others are no obstacle, or are looked at here. */
@@ -58,14 +58,7 @@ export function namesWrong(facts: Facts, { target, without }: SwitchoverRequest)
 /** No epoch, or nobody who leads it. */
 export function notNow(facts: Facts): Finding[] {
   const { epoch } = facts;
-  if (epoch === undefined)
-    return [
-      error(
-        'not-created',
-        `No reachable node knows an epoch of cluster ${facts.config.cluster}.`,
-        'repctl cluster create',
-      ),
-    ];
+  if (epoch === undefined) return noEpoch(facts);
   if (facts.leader === undefined)
     return [
       error(

@@ -17,7 +17,7 @@ import {
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { OperationStep, SyncTarget } from './actions.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, isAttached, isCopied, nodeOf, subscriptionOf } from './facts.js';
+import { type Facts, factsOf, isAttached, isCopied, nodeOf, noEpoch, subscriptionOf } from './facts.js';
 import { stepFor } from './steps.js';
 
 export interface SyncOptions {
@@ -176,10 +176,7 @@ const afterCopy = (replicas: readonly ReachableNode[], epoch: number): Operation
 export function planSync(snapshot: Snapshot, config: ClusterConfig, options: SyncOptions): Planned<Action> {
   const facts = factsOf(snapshot, config);
   const { epoch, leader } = facts;
-  if (epoch === undefined)
-    return refused(OPERATION, [
-      finding('not-created', 'No reachable node knows an epoch of this cluster.', 'repctl cluster create'),
-    ]);
+  if (epoch === undefined) return refused(OPERATION, noEpoch(facts));
   if (leader === undefined)
     return refused(OPERATION, [
       finding(

@@ -183,6 +183,12 @@ describe('failover: refusals', () => {
     ['the same, but the operator knows better', refusing(), { leaderIsDead: true }, 'n4'],
     ['nobody knows an epoch', { ...healthy(), nodes: [bareNode('n1', 1)] }, {}, 'not-created'],
     [
+      'nobody answers: a cluster that is down is not to be made anew',
+      ['n2', 'n3', 'n4'].reduce((state, name) => unreachable(state, name), withoutLeader()),
+      {},
+      'node-unreachable,node-unreachable,node-unreachable,node-unreachable',
+    ],
+    [
       'nobody is a candidate',
       ['n2', 'n3', 'n4'].reduce(
         (state, name) => edit(state, name, (node) => ({ ...node, subscriptions: [] })),
@@ -193,6 +199,16 @@ describe('failover: refusals', () => {
     ],
   ])('%s', (_, snapshot, over, expected) => {
     expect(promoted(snapshot, over)).toBe(expected);
+  });
+
+  it('nobody is told to make a cluster while some do not answer', () => {
+    const alone = { ...withoutLeader(), nodes: [bareNode('n2', 1), ...withoutLeader().nodes.slice(0, 1)] };
+    const planned = planFailover(alone, config, request);
+    expect(planned.kind === 'refused' && planned.refusal.findings[0]).toMatchObject({
+      code: 'not-created',
+      message: 'No node that answers knows an epoch of cluster shop; n1 does not answer.',
+      fix: 'repctl status',
+    });
   });
 
   it('every refusal names what to type next', () => {
