@@ -186,7 +186,8 @@ describe('while writes go on', () => {
   test('equal nodes are never called different, and what is planted is found all the same', async () => {
     const writer = writing(servers);
     try {
-      for (let round = 0; round < 8; round += 1) {
+      // Without a writer at work these runs would prove nothing: as many writes as it takes, however fast the machine.
+      for (let round = 0; round < 8 || writer.writes() < 1000; round += 1) {
         const result = await run();
         expect({ verdict: result.verdict, tables: brief(result) }).toEqual({ verdict: 'equal', tables: [] });
       }
@@ -200,9 +201,7 @@ describe('while writes go on', () => {
       await replica.simple(`update public.by_int set note = 'note 4999' where id = 4999`);
       await replica.close();
     } finally {
-      const { writes, ms } = await writer.stop();
-      // Without a writer at work these runs would prove nothing.
-      expect(writes / (ms / 1000)).toBeGreaterThan(30);
+      await writer.stop();
     }
   });
 
@@ -317,9 +316,8 @@ describe('refusals', () => {
 });
 
 /** Some 300 transactions a second on the leader: inserts, updates of hot and cold rows, deletes, key changes. */
-function writing(on_: Servers): { stop(): Promise<{ writes: number; ms: number }> } {
+function writing(on_: Servers): { writes(): number; stop(): Promise<void> } {
   const state = { on: true, writes: 0 };
-  const start = performance.now();
   const statements = [
     (i: number) => `insert into by_int (n, note) values (${String(i)}, 'new')`,
     (i: number) => `update by_int set n = n + 1 where id = ${String(1 + (i % 50))}`,
@@ -346,10 +344,10 @@ function writing(on_: Servers): { stop(): Promise<{ writes: number; ms: number }
   };
   const loops = [loop(false), loop(true)];
   return {
+    writes: () => state.writes,
     async stop() {
       state.on = false;
       await Promise.all(loops);
-      return { writes: state.writes, ms: performance.now() - start };
     },
   };
 }
