@@ -77,8 +77,8 @@ export const FAULTS: readonly Sabotage[] = [
     edits: [
       {
         file: 'src/operations/runners/leadership.ts',
-        find: 'if (exhausted.length === 0) return sql;',
-        replace: 'if (exhausted.length === 0) return [];',
+        find: 'sequences: sql,',
+        replace: 'sequences: [],',
       },
     ],
   },
