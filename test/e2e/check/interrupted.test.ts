@@ -49,7 +49,12 @@ async function slowCheck(args: readonly string[] = [], node = 'n3') {
   });
   await until(
     () => sessionsOn(node),
-    (rows) => rows.some(({ query }) => query.includes('bit_xor')),
+    (rows) => {
+      // It has to be caught at work: one that is over already says why.
+      if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
+      // The digest of a block, or the settings around it.
+      return rows.some(({ query }) => /bit_xor|enable_indexscan/u.test(query));
+    },
   );
   return { child, ended };
 }
