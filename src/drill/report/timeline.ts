@@ -3,6 +3,7 @@ import { groupBy } from '../judge/group.js';
 import type { History, StepLine } from '../history.js';
 import { ackedRows, lagOf } from '../judge/lag.js';
 import { percentile } from '../judge/service.js';
+import { FAULTS } from '../scenario.js';
 
 /** [milliseconds since the workload began, value]; null where there is none. */
 export type Point = readonly [at: number, value: number | null];
@@ -41,17 +42,9 @@ const MOST_BINS = 120;
 /** A round bin of which at most 120 make `ms`. */
 export const binOf = (ms: number): number => BINS.find((bin) => ms / bin <= MOST_BINS) ?? 60_000;
 
-const FAULTS: ReadonlySet<string> = new Set([
-  'kill',
-  'stop',
-  'start',
-  'pause',
-  'resume',
-  'isolate',
-  'heal',
-  'delay',
-  'sql',
-]);
+/** Done to a server from outside: what scenarios call a fault, and statements past the proxy. */
+const isFault = (action: string): boolean =>
+  action === 'sql' || (FAULTS as readonly string[]).includes(action);
 
 export function timelineOf(history: History, ms: number): Timeline {
   const binMs = binOf(ms);
@@ -107,7 +100,7 @@ const marksOf = (steps: readonly StepLine[]): Mark[] =>
         from: step.at,
         to: ended?.at ?? null,
         title: step.title,
-        fault: FAULTS.has(step.action),
+        fault: isFault(step.action),
         ok: ended?.ok ?? null,
       };
     });
