@@ -37,7 +37,6 @@ const products = (): Promise<unknown> => sql('select count(*), sum(version), sum
 /** Writes until `megabytes` are gone or nobody reads any more; how many were. */
 async function pour(input: Writable, megabytes: number): Promise<number> {
   const chunk = Buffer.alloc(MB, 'x');
-  input.on('error', () => undefined);
   const closed = once(input, 'close').catch(() => undefined);
   for (let sent = 0; sent < megabytes; sent += 1) {
     if (input.destroyed) return sent;
@@ -71,6 +70,8 @@ async function feeding(
     }
   }, 20);
   const closed = once(child, 'close');
+  // a reader that is gone, refused or killed, leaves EPIPE to what was still on its way to it
+  child.stdin?.on('error', () => undefined);
   if (child.stdin) await feed(child.stdin, child.pid ?? 0);
   [ended.code] = (await closed) as [number | null];
   clearInterval(watch);
