@@ -8,6 +8,7 @@ import type { ClusterConfig } from '../../../src/config/schema.js';
 import { RepctlError } from '../../../src/errors.js';
 import { planNodeRemove } from '../../../src/operations/destroy.js';
 import { planFailover } from '../../../src/operations/failover.js';
+import { planRejoin } from '../../../src/operations/rejoin.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../../src/operations/run.js';
 import { planSwitchover } from '../../../src/operations/switchover.js';
@@ -15,8 +16,12 @@ import { noJournal } from '../../../src/plan/journal.js';
 
 export interface RaceRequest {
   readonly config: ClusterConfig;
-  readonly operation: 'switchover' | 'failover' | 'recopy' | 'node-remove';
+  readonly operation: 'switchover' | 'failover' | 'rewire' | 'recopy' | 'rejoin' | 'node-remove';
   readonly node: string;
+  /** Whom a switchover leaves out. */
+  readonly without: readonly string[];
+  /** Where a rejoin saves what is stranded. */
+  readonly directory: string;
 }
 
 export interface RaceOutcome {
@@ -31,16 +36,23 @@ export interface RaceOutcome {
   readonly holder: Readonly<Record<string, unknown>> | null;
 }
 
-const { config, operation, node } = JSON.parse(process.argv[2] ?? '') as RaceRequest;
+const { config, operation, node, without, directory } = JSON.parse(process.argv[2] ?? '') as RaceRequest;
 
 function planner(): Planner {
   switch (operation) {
     case 'switchover':
       return (snapshot) =>
-        planSwitchover(snapshot, config, { target: node, without: [], terminateBlockers: false });
+        planSwitchover(snapshot, config, { target: node, without, terminateBlockers: false });
     case 'failover':
       return (snapshot) =>
         planFailover(snapshot, config, { target: node, leaderIsDead: false, acceptMinority: false });
+    case 'rewire':
+      return (snapshot) => planRewire(snapshot, config, { node, recopy: false, acceptDataLoss: false });
+    case 'rejoin':
+      return (snapshot) =>
+        planRejoin(snapshot, config, {
+          ...{ node, directory, replay: false, fenceTimeoutMs: 5000, terminateBlockers: false },
+        });
     case 'recopy':
       return (snapshot) => planRewire(snapshot, config, { node, recopy: true, acceptDataLoss: true });
     case 'node-remove':

@@ -7,35 +7,57 @@ import { observe } from '../../../src/cluster/observe.js';
 import { tablesEqual } from '../../../src/consistency/equal.js';
 import { planCreate } from '../../../src/operations/create.js';
 import { factsOf, isAttached, isTombstone } from '../../../src/operations/facts.js';
+import { planFailover } from '../../../src/operations/failover.js';
+import { planFence } from '../../../src/operations/fence.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../../src/operations/run.js';
+import { planSwitchover } from '../../../src/operations/switchover.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { PRODUCTS } from '../../../src/products/schema.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import type { Servers } from '../servers.js';
+import { strandAndKill } from '../stranded.js';
 import type { RaceOutcome, RaceRequest } from './program.js';
 import type { Racers } from './race.js';
 
 type Operation = RaceRequest['operation'];
-/** Operations, and which replica each is about: the first, second or third after the leader. */
+/** Which replica an operation is about: the first, second or third after the leader; or the leader of before. */
+type Subject = number | 'former';
 export interface Pair {
-  readonly a: readonly [Operation, number];
-  readonly b: readonly [Operation, number];
-  /** The leader is killed first. */
-  readonly dead?: boolean;
+  readonly a: readonly [Operation, Subject];
+  readonly b: readonly [Operation, Subject];
+  /**
+   * What happens before. `dead`: the leader is killed. `back`: it is killed with a write of its own, the last replica
+   * succeeds it, and it comes back and is fenced: to be rejoined. `behind`: the first replica is stopped, the last one
+   * is promoted meanwhile, and it comes back: to be rewired by mapping.
+   */
+  readonly first?: 'dead' | 'back' | 'behind';
 }
 
+/** The first eight are raced by npm test, all of them by npm run test:long races. */
 export const PAIRS: readonly Pair[] = [
   { a: ['switchover', 0], b: ['switchover', 1] },
-  { a: ['failover', 0], b: ['failover', 1], dead: true },
+  { a: ['failover', 0], b: ['failover', 1], first: 'dead' },
+  { a: ['rejoin', 'former'], b: ['switchover', 0], first: 'back' },
   { a: ['switchover', 0], b: ['recopy', 1] },
   { a: ['switchover', 2], b: ['switchover', 2] },
+  { a: ['rewire', 0], b: ['switchover', 1], first: 'behind' },
   { a: ['recopy', 0], b: ['recopy', 0] },
-  { a: ['node-remove', 2], b: ['failover', 0], dead: true },
+  { a: ['node-remove', 2], b: ['failover', 0], first: 'dead' },
   { a: ['recopy', 0], b: ['recopy', 2] },
   { a: ['node-remove', 1], b: ['switchover', 0] },
-  { a: ['failover', 1], b: ['failover', 1], dead: true },
+  { a: ['failover', 1], b: ['failover', 1], first: 'dead' },
   { a: ['node-remove', 1], b: ['recopy', 1] },
+  { a: ['rejoin', 'former'], b: ['rejoin', 'former'], first: 'back' },
+  { a: ['rejoin', 'former'], b: ['node-remove', 1], first: 'back' },
+  { a: ['rejoin', 'former'], b: ['recopy', 1], first: 'back' },
+  { a: ['rewire', 0], b: ['rewire', 0], first: 'behind' },
+  { a: ['rewire', 0], b: ['recopy', 0], first: 'behind' },
+  { a: ['rewire', 0], b: ['node-remove', 1], first: 'behind' },
+  { a: ['rewire', 0], b: ['recopy', 1], first: 'behind' },
+  // The leader is alive then, which refuses a failover however the race ends.
+  { a: ['rejoin', 'former'], b: ['failover', 1], first: 'back' },
+  { a: ['rewire', 0], b: ['failover', 1], first: 'behind' },
 ];
 
 export interface Round {
@@ -47,18 +69,20 @@ export interface Round {
 }
 
 export async function round(servers: Servers, fleet: Fleet, racers: Racers, pair: Pair): Promise<Round> {
-  const { config, sandbox } = servers;
-  const before = factsOf(await observe(fleet), config);
-  const leader = before.epoch?.leader ?? '';
+  const { config } = servers;
+  const leader = factsOf(await observe(fleet), config).epoch?.leader ?? '';
   const replicas = config.nodes.map((node) => node.name).filter((name) => name !== leader);
   const request = ([operation, at]: Pair['a']): RaceRequest => ({
     config,
     operation,
-    node: replicas[at] ?? '',
+    node: (at === 'former' ? leader : replicas[at]) ?? '',
+    without: pair.first === 'back' ? [leader] : pair.first === 'behind' ? [replicas[0] ?? ''] : [],
+    directory: servers.sandbox.directory,
   });
   const [a, b] = [request(pair.a), request(pair.b)];
-  const name = `${a.operation} ${a.node} / ${b.operation} ${b.node}, ${leader} ${pair.dead === true ? 'dead' : 'leads'}`;
-  if (pair.dead === true) await killNode(sandbox, leader);
+  const name = `${a.operation} ${a.node} / ${b.operation} ${b.node}, ${leader} ${pair.first ?? 'leads'}`;
+  await begin(servers, fleet, leader, replicas, pair);
+  const before = factsOf(await observe(fleet), config);
   const outcomes = await racers.race(a, b);
   const changes = [a, b].filter(({ operation }, i) => isLeaderChange(operation) && outcomes[i]?.ok).length;
   const violations = judge(outcomes);
@@ -69,6 +93,40 @@ export async function round(servers: Servers, fleet: Fleet, racers: Racers, pair
   if (moved !== changes) violations.push(`${String(changes)} leader changes, ${String(moved)} epochs`);
   const contended = outcomes.some((outcome) => outcome.code === 'operation-in-progress');
   return { name, outcomes, contended, violations: violations.map((text) => `${name}: ${text}`) };
+}
+
+async function begin(
+  servers: Servers,
+  fleet: Fleet,
+  leader: string,
+  replicas: readonly string[],
+  { first }: Pair,
+): Promise<void> {
+  const { config, sandbox } = servers;
+  const run = (planner: Planner) => runOperation(planner, { fleet, journal: noJournal });
+  const [behind = '', , target = ''] = replicas;
+  if (first === 'dead') await killNode(sandbox, leader);
+  if (first === 'back') {
+    await strandAndKill(servers, fleet, async (session) => {
+      await session.simple(
+        `insert into products (sku, name, price) values (gen_random_uuid()::text, 'lost', 1)`,
+      );
+    });
+    await run((snapshot) =>
+      planFailover(snapshot, config, { target, leaderIsDead: true, acceptMinority: false }),
+    );
+    await startNode(sandbox, leader);
+    await run((snapshot) =>
+      planFence(snapshot, config, { node: leader, timeoutMs: 5000, terminateBlockers: false }),
+    );
+  }
+  if (first === 'behind') {
+    await killNode(sandbox, behind);
+    await run((snapshot) =>
+      planSwitchover(snapshot, config, { target, without: [behind], terminateBlockers: false }),
+    );
+    await startNode(sandbox, behind);
+  }
 }
 
 const isLeaderChange = (operation: Operation): boolean =>
@@ -100,8 +158,13 @@ async function mend(servers: Servers, fleet: Fleet, former: string): Promise<voi
   await startNode(sandbox, former);
   const run = (planner: Planner) => runOperation(planner, { fleet, journal: noJournal });
   const facts = factsOf(await observe(fleet), config);
-  for (const { name } of config.nodes) {
-    const node = facts.reachable.find((one) => one.name === name);
+  const known = (name: string) => facts.reachable.find((one) => one.name === name);
+  // Who is detached first: create wants the others whole.
+  const names = config.nodes
+    .map(({ name }) => name)
+    .sort((a, b) => Number(known(b)?.identity != null) - Number(known(a)?.identity != null));
+  for (const name of names) {
+    const node = known(name);
     if (name === facts.epoch?.leader || (node && isAttached(node, facts.epoch?.epoch ?? 0))) continue;
     if (node?.identity == null)
       await run((snapshot) =>
