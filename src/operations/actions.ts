@@ -221,6 +221,8 @@ export interface FenceNode {
   readonly epoch: number | null;
   readonly timeoutMs: number;
   readonly terminateBlockers: boolean;
+  /** It was succeeded: commits that wait for a standby there wait for ever, and their sessions are ended at once. */
+  readonly endUnconfirmed: boolean;
 }
 
 /** Takes the fence of the leader down again; proved by a write on every table that is let in. */

@@ -38,6 +38,7 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
       ...(isStaleLeader(snapshot, node)
         ? [
             `${node.name} led epoch ${String(epochOf(node))} and may have writes that nobody else has; next: repctl rejoin ${node.name}`,
+            ...unconfirmedNotes(node),
           ]
         : []),
     ],
@@ -50,9 +51,19 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
             epoch: leads ? epochOf(node) : null,
             timeoutMs: request.timeoutMs,
             terminateBlockers: request.terminateBlockers,
+            endUnconfirmed: isStaleLeader(snapshot, node),
           }),
         ],
   });
+}
+
+/** Of a leader that was succeeded: what becomes of commits that wait there for standbys. Pure. */
+export function unconfirmedNotes({ name, syncWaiting = 0 }: ReachableNode): string[] {
+  if (syncWaiting === 0) return [];
+  const these = syncWaiting === 1 ? 'a commit waits' : `${String(syncWaiting)} commits wait`;
+  return [
+    `${these} on ${name} for standbys that follow it no more: their sessions are ended; the rows are committed there, were not acknowledged, and are saved with what is stranded`,
+  ];
 }
 
 /**

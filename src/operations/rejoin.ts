@@ -8,6 +8,7 @@ import type { StrandedCounts } from '../replication/stranded/model.js';
 import { type EndedReign, endedReign, strandedSource } from '../replication/stranded/source.js';
 import type { Action, OperationStep } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf } from './facts.js';
+import { unconfirmedNotes } from './fence.js';
 import { finishSteps } from './finish.js';
 import { obstacles } from './rewire.js';
 import { stepFor } from './steps.js';
@@ -103,11 +104,12 @@ function beginning(
           epoch: null,
           timeoutMs: request.fenceTimeoutMs,
           terminateBlockers: request.terminateBlockers,
+          endUnconfirmed: true,
         }),
       ];
   const notes = [
     `${node.name} led epoch ${String(reign.epoch)} until ${reign.successor.leader} took over at ${reign.forkPoint}`,
-    ...(closed ? [] : [`${node.name} takes writes right now: it is fenced first`]),
+    ...(closed ? [] : [`${node.name} takes writes right now: it is fenced first`, ...unconfirmedNotes(node)]),
   ];
   if (source.kind === 'none') {
     return {

@@ -28,6 +28,12 @@ export interface FenceUnderTraffic {
   /** End the sessions that hold the locks once the time is over, and try once more. */
   readonly terminateBlockers?: boolean;
   /**
+   * End at once the sessions whose commit waits for a synchronous standby, as on a leader that was succeeded: nobody
+   * follows it any more, so no wait helps. They have committed and were not acknowledged, and ending them tells no
+   * client otherwise; pg_cancel_backend would answer COMMIT (SyncRepWaitForLSN in syncrep.c).
+   */
+  readonly endUnconfirmed?: boolean;
+  /**
    * In the same transaction, all locks held and no writer left: the barrier row, the event. Runs before the fence
    * goes up or after it came down, so that it may write to the fenced tables.
    */
@@ -63,8 +69,11 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
     } catch (error) {
       if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
       const over = performance.now() > deadline;
-      const blockers = over || request.onWait !== undefined ? await holdersOf(session, request.tables) : [];
+      const asked = over || request.onWait !== undefined || request.endUnconfirmed === true;
+      const blockers = asked ? await holdersOf(session, request.tables) : [];
       request.onWait?.(blockers);
+      const unconfirmed = blockers.filter(({ waitsForStandby }) => waitsForStandby);
+      if (request.endUnconfirmed === true) terminated += await endHolders(session, unconfirmed);
       if (over && (lastChance || request.terminateBlockers !== true))
         throw blocked(session, request, blockers);
       if (over) {

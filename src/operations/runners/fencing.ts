@@ -24,6 +24,7 @@ export async function fenceNode(
     wanted: 'enabled',
     timeoutMs: action.timeoutMs,
     terminateBlockers: action.terminateBlockers,
+    endUnconfirmed: action.endUnconfirmed,
     onWait: (blockers) => {
       report({ message: `waits: ${blockers.map(holderText).join('; ')}` });
     },

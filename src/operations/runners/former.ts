@@ -21,7 +21,9 @@ export async function fenceFormer(
 ): Promise<FormerLeader> {
   const fencing = context.fleet
     .session(leader)
-    .then((session) => setFence(session, { tables, wanted: 'enabled', timeoutMs: FENCE_MS }))
+    .then((session) =>
+      setFence(session, { tables, wanted: 'enabled', timeoutMs: FENCE_MS, endUnconfirmed: true }),
+    )
     .then(
       () => 'fenced' as const,
       () => 'silent' as const,

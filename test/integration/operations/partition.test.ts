@@ -2,17 +2,24 @@
  * Partitions, through the sandbox's proxy: who is cut off from whom decides whether a failover is right. One set of
  * servers; each test heals what it cut, until the last ones, which fail over.
  */
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { analyse } from '../../../src/cluster/analyse.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
+import { connectionOf } from '../../../src/config/connection.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { factsOf, isAttached } from '../../../src/operations/facts.js';
 import { planFailover } from '../../../src/operations/failover.js';
 import type { FailoverRequest } from '../../../src/operations/failover-request.js';
-import { runOperation } from '../../../src/operations/run.js';
+import { planRejoin } from '../../../src/operations/rejoin.js';
+import { type Planner, runOperation } from '../../../src/operations/run.js';
+import { planSync } from '../../../src/operations/sync.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
-import { heal, isolate } from '../../../src/sandbox/sandbox.js';
+import { heal, isolate, nodeOf } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
@@ -107,5 +114,53 @@ describe('partitions', () => {
     const analysis = analyse(snapshot, fleet.config);
     expect(analysis.state).toBe('critical');
     expect(analysis.findings.map((finding) => finding.code)).toContain('stale-leader-unfenced');
+  });
+
+  it('in sync its clients are not answered; it comes back, is rejoined, and what they committed is saved', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'repctl-partition-'));
+    const run = (planner: Planner) =>
+      runOperation(planner, { fleet, journal: noJournal, stateDir: directory });
+    const rejoin = (node: string): Promise<FinishedStep[]> =>
+      run((snapshot) =>
+        planRejoin(snapshot, fleet.config, {
+          ...{ node, directory, replay: false, fenceTimeoutMs: 5000, terminateBlockers: false },
+        }),
+      );
+    await rejoin('n1');
+    await run((snapshot) =>
+      planSync(snapshot, fleet.config, {
+        ...{ wanted: { mode: 'any', k: 1 }, acceptWaiting: false, acceptUnrecorded: false },
+      }),
+    );
+    await isolate(servers.sandbox, 'n3', { clients: 'with' });
+    // As the everyday role: repctl may not end a superuser's session.
+    const one = new pg.Client(connectionOf(nodeOf(servers.sandbox, 'n3').directUrl));
+    one.on('error', () => undefined);
+    await one.connect();
+    const answer = one
+      .query(`insert into products (sku, name, price) values ('unconfirmed', 'x', 1)`)
+      .then(() => 'acknowledged', String);
+    const inside = await servers.superuser('n3');
+    await until(
+      () => inside.query(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`),
+      (rows) => rows.length === 1,
+    );
+    await failover({ leaderIsDead: true });
+    const { leader } = await facts();
+    await heal(servers.sandbox);
+    await until(facts, ({ reachable }) => reachable.length === 4);
+
+    const steps = await rejoin('n3');
+    expect(steps.find(({ id }) => id === 'fence-node:n3')?.result).toMatchObject({ terminated: 1 });
+    expect(await answer).toMatch(/terminat/);
+    const [saved = ''] = (await readdir(directory)).filter((name) => name.startsWith('stranded-n3-'));
+    expect(await readFile(path.join(directory, saved), 'utf8')).toContain('unconfirmed');
+    await until(
+      async () => analyse(await observe(fleet), fleet.config).state,
+      (state) => state === 'healthy',
+    );
+    const others = fleet.config.nodes.map(({ name }) => name).filter((name) => name !== leader?.name);
+    await expectEqual(fleet, leader?.name ?? '', others);
+    await rm(directory, { recursive: true });
   });
 });
