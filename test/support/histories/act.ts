@@ -1,5 +1,8 @@
 /** Lets the events of a history happen. What is resolved at that moment (who leads, who is down) goes to the log. */
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ident } from '../../../src/postgres/quote.js';
 import {
   heal,
   isolate,
@@ -16,6 +19,7 @@ import type { Program, Run } from './program.js';
 import { type Stage, connect } from './stage.js';
 import { type Watcher, within } from './watcher.js';
 import type { Writer } from './writer.js';
+import { until } from '../wait.js';
 
 export interface World {
   readonly stage: Stage;
@@ -116,10 +120,13 @@ export async function act(world: World, event: Event): Promise<void> {
     case 'sql': {
       const name = who(world, event.who);
       log(`on ${name}: ${event.text}`);
-      const client = await connect(nodeOf(sandbox, name).directUrl);
+      const { directUrl, superuserUrl } = nodeOf(sandbox, name);
+      const client = await connect(event.superuser === true ? superuserUrl : directUrl);
       await client.query(event.text).finally(() => client.end());
       return;
     }
+    case 'skip':
+      return skip(world, who(world, event.who));
     case 'big': {
       log(`a transaction of ${String(event.megabytes)} MB`);
       const answered = world.writers[0]?.big(event.megabytes);
@@ -143,6 +150,32 @@ export function who(world: World, wanted: Who): string {
   if (wanted === 'absent')
     return world.down.find((name) => name !== leader && name !== former) ?? others[0] ?? leader;
   return others[wanted.replica % others.length] ?? leader;
+}
+
+/** Where the transaction ends is said only in the server's log. */
+async function skip({ stage, log }: World, name: string): Promise<void> {
+  const { logFile, superuserUrl } = nodeOf(stage.sandbox, name);
+  const before = readFileSync(logFile, 'utf8').length;
+  const [, lsn = ''] =
+    (await until(
+      async () => /finished at ([0-9A-F]+\/[0-9A-F]+)/u.exec((await readFile(logFile, 'utf8')).slice(before)),
+      (found) => found !== null,
+    )) ?? [];
+  log(`skip the transaction at ${lsn} on ${name}`);
+  const client = await connect(superuserUrl);
+  try {
+    const { rows } = await client.query<{ subname: string }>(
+      `select subname from pg_subscription where subenabled and subname like 'repctl%'`,
+    );
+    const subscription = ident(rows[0]?.subname ?? '');
+    await client.query(`alter subscription ${subscription} skip (lsn = '${lsn}')`);
+    await until(
+      async () => (await client.query(`select 1 from pg_subscription where subskiplsn <> '0/0'`)).rowCount,
+      (waiting) => waiting === 0,
+    );
+  } finally {
+    await client.end();
+  }
 }
 
 async function command(world: World, event: Extract<Event, { do: 'run' }>): Promise<void> {

@@ -34,7 +34,9 @@ export type Event =
   /** `answered`: what comes next waits for its answer, so that it is acknowledged and no replica has it yet. */
   | { readonly do: 'big'; readonly megabytes: number; readonly answered?: boolean }
   /** Statements of a client, past the proxy; for histories that are written, not drawn. */
-  | { readonly do: 'sql'; readonly who: Who; readonly text: string }
+  | { readonly do: 'sql'; readonly who: Who; readonly text: string; readonly superuser?: boolean }
+  /** ALTER SUBSCRIPTION … SKIP of the transaction that the apply worker fails on, once it does. */
+  | { readonly do: 'skip'; readonly who: Who }
   | {
       readonly do: 'run';
       readonly command: string;
