@@ -11,7 +11,7 @@ import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
 import { stepFor } from './steps.js';
 import { tailSteps } from './tail.js';
-import { syncFor } from './sync.js';
+import { commitsForNobody, syncFor } from './sync.js';
 
 const OPERATION = 'failover';
 
@@ -74,6 +74,8 @@ export function planFailover(
       ...(waits === undefined ? [] : [waits]),
       riskNote(risk),
       ...lossNotes(risk),
+      // No reason to leave the cluster without a leader.
+      ...(sync === undefined ? [] : commitsForNobody(chosen).map(({ message }) => message)),
       ...tail.notes,
       ...absentNotes(facts, epoch.leader),
     ],

@@ -265,16 +265,7 @@ function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[]
         others.length === 0 ? 'repctl node add' : `repctl sync any ${String(others.length)}`,
       ),
     ];
-  const commit = leader.settings['synchronous_commit'] ?? 'on';
-  if (['off', 'local'].includes(commit))
-    findings.push({
-      ...finding(
-        'sync-commit-off',
-        `synchronous_commit is ${commit} on ${leader.name}: its commits would wait for nobody.`,
-        'alter system reset synchronous_commit; select pg_reload_conf()',
-      ),
-      node: leader.name,
-    });
+  findings.push(...commitsForNobody(leader));
   const streaming = mine.filter((name) => senderFor(leader, name)?.state === 'streaming');
   if (streaming.length < target.k && !options.acceptWaiting)
     findings.push(
@@ -285,6 +276,15 @@ function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[]
       ),
     );
   return [...findings, ...(weaker(present, target) ? unheard(leader, present, options) : [])];
+}
+
+/** Why commits on this node would wait for nobody whatever the sync mode is; empty where they wait. */
+export function commitsForNobody({ name, settings }: ReachableNode): Finding[] {
+  const commit = settings['synchronous_commit'] ?? 'on';
+  if (!['off', 'local'].includes(commit)) return [];
+  const message = `synchronous_commit is ${commit} on ${name}: its commits would wait for nobody.`;
+  const fix = 'alter system reset synchronous_commit; select pg_reload_conf()';
+  return [{ ...finding('sync-commit-off', message, fix), node: name }];
 }
 
 const weaker = (from: Quorum, to: Quorum): boolean => from.k > 0 && !sameQuorum(weakerOf(from, to), from);

@@ -149,6 +149,30 @@ describe('sync', () => {
     expect((await look()).sync).toMatchObject({ mode: 'any', k: 1, agrees: true });
   });
 
+  it('is not given up on the quiet: no switchover to a node whose commits would wait for nobody', async () => {
+    const admin = await servers.superuser('n2');
+    const set = async (sql: string, value: string): Promise<void> => {
+      await admin.query(sql);
+      await admin.query('select pg_reload_conf()');
+      const shown = async () =>
+        (
+          await admin.query<{ value: string }>(
+            `select setting as value from pg_settings where name = 'synchronous_commit'`,
+          )
+        )[0]?.value;
+      await expect.poll(shown).toBe(value);
+    };
+    await set('alter system set synchronous_commit = off', 'off');
+    await expect(
+      runOperation(
+        (snapshot) =>
+          planSwitchover(snapshot, servers.config, { target: 'n2', without: [], terminateBlockers: false }),
+        { fleet, journal: noJournal },
+      ),
+    ).rejects.toMatchObject({ code: 'sync-commit-off', exit: 6 });
+    await set('alter system reset synchronous_commit', 'on');
+  });
+
   it('moves with a planned change of the leader; a rollback leaves nothing of it', async () => {
     const request = { target: 'n2', without: [], terminateBlockers: false };
     await runOperation((snapshot) => planSwitchover(snapshot, servers.config, request), {
