@@ -12,6 +12,7 @@ import { unconfirmedNotes } from './fence.js';
 import { finishSteps } from './finish.js';
 import { obstacles } from './rewire.js';
 import { stepFor } from './steps.js';
+import { unconfirmedAtLeader } from './sync.js';
 
 export interface RejoinRequest {
   readonly node: string;
@@ -72,7 +73,7 @@ export function planRejoin(
         ? [`${node.name} follows ${leader.name} already`]
         : attached
           ? [`${node.name} follows ${leader.name} already; what is left`]
-          : begin.notes,
+          : [...begin.notes, ...unconfirmedAtLeader(facts)],
     ...(request.counted === undefined ? {} : { data: { stranded: request.counted } }),
     steps,
   });

@@ -31,6 +31,7 @@ import { isPublished, nodeObstacles } from './create.js';
 import { finishSteps, standbySiblings } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { countTables, stepFor } from './steps.js';
+import { unconfirmedAtLeader } from './sync.js';
 
 export interface RewireRequest {
   readonly node: string;
@@ -49,6 +50,9 @@ export interface RewireRequest {
 }
 
 const OPERATION = 'rewire';
+
+/** Steps that make a slot on the leader, which waits for every transaction there. */
+const MAKES_SLOT: ReadonlySet<Action['kind']> = new Set(['reconcile', 'recopy', 'subscribe']);
 
 export function planRewire(
   snapshot: Snapshot,
@@ -81,7 +85,10 @@ export function planRewire(
     planned({
       operation: OPERATION,
       title: `Attach ${node.name} to ${leader.name} (epoch ${String(epoch.epoch)})`,
-      notes: [method],
+      notes: [
+        method,
+        ...(steps.some(({ action }) => MAKES_SLOT.has(action.kind)) ? unconfirmedAtLeader(facts) : []),
+      ],
       steps: [...steps, ...finish(fresh)],
     });
 

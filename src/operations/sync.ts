@@ -11,6 +11,7 @@ import {
   sameQuorum,
   settingOf,
   syncRecord,
+  syncState,
   syncText,
   weakerOf,
 } from '../cluster/sync.js';
@@ -276,6 +277,16 @@ function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[]
       ),
     );
   return [...findings, ...(weaker(present, target) ? unheard(leader, present, options) : [])];
+}
+
+/** What becomes of commits that wait on the leader for replicas which do not follow, while a slot is made there. Pure. */
+export function unconfirmedAtLeader({ snapshot }: Facts): string[] {
+  const state = syncState(snapshot);
+  const waiting = state?.waiting ?? 0;
+  if (state === undefined || waiting === 0 || state.connected.length >= state.k) return [];
+  return [
+    `${waiting === 1 ? 'a commit waits' : `${String(waiting)} commits wait`} on ${state.leader} for replicas that do not follow, and a slot cannot be made while one does: these sessions are ended; their rows stay, and were not acknowledged`,
+  ];
 }
 
 /** Why commits on this node would wait for nobody whatever the sync mode is; empty where they wait. */

@@ -9,6 +9,7 @@ import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import { dropStandbyBaseSql, ensureSlot } from '../../replication/slots.js';
+import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import { createSubscriptionSql, dropSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
@@ -34,7 +35,7 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
   // A base that outlived its slot would make a run after a kill believe that the new one holds what the old held.
   await leader.simple(dropStandbyBaseSql(action.node));
   await dropSlotHard(leader, slotName(action.node));
-  await ensureSlot(leader, slotName(action.node));
+  await withoutUnconfirmed(context.fleet, action.leader, () => ensureSlot(leader, slotName(action.node)));
 
   const tables = [...action.tables, ...PUBLISHED_METADATA];
   const request = subscriptionRequest(

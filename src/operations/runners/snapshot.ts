@@ -6,6 +6,7 @@ import { type Lsn, ZERO_LSN } from '../../postgres/lsn.js';
 import { ident, literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { dropStandbyBaseSql } from '../../replication/slots.js';
+import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import type { RunnerContext } from './context.js';
 import { dropSlotHard } from './teardown.js';
 
@@ -124,8 +125,10 @@ async function exportSnapshot(
     await client.connect();
     // Making a slot waits for every transaction that is open, and obeys no other timeout.
     await client.query(`set lock_timeout = ${String(Math.round(config.statementTimeoutMs))}`);
-    const result = await client.query<{ snapshot_name: string; consistent_point: Lsn }>(
-      `CREATE_REPLICATION_SLOT ${ident(slot)} ${temporary}LOGICAL pgoutput (SNAPSHOT 'export')`,
+    const result = await withoutUnconfirmed(context.fleet, leader, () =>
+      client.query<{ snapshot_name: string; consistent_point: Lsn }>(
+        `CREATE_REPLICATION_SLOT ${ident(slot)} ${temporary}LOGICAL pgoutput (SNAPSHOT 'export')`,
+      ),
     );
     const close = () => client.end().catch(() => undefined);
     const row = result.rows[0];
@@ -140,7 +143,11 @@ async function exportSnapshot(
         : `${leader}: no slot with a snapshot could be made: ${messageOf(error)}`,
       {
         exit: EXIT.incomplete,
-        ...(waited ? { hint: 'repctl doctor names long transactions.' } : {}),
+        ...(waited
+          ? {
+              hint: 'repctl doctor names long transactions; repctl status says if commits wait there for replicas.',
+            }
+          : {}),
         cause: error,
       },
     );

@@ -16,13 +16,14 @@ import {
   enableSubscriptionSql,
   synchronousCommitSql,
 } from '../../replication/subscriptions.js';
+import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
 import { hasLostCopy, hasStandbySlots, isCopied, isUsable, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
-  await ensureSlot(leader, slotName(action.node));
+  await withoutUnconfirmed(context.fleet, action.leader, () => ensureSlot(leader, slotName(action.node)));
   const node = await look(context, action.node);
   if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
   const session = await context.fleet.session(action.node);

@@ -8,7 +8,8 @@ import { observe } from '../../../src/cluster/observe.js';
 import type { SyncRequest } from '../../../src/cluster/sync.js';
 import { planSwitchover } from '../../../src/operations/switchover.js';
 import { planSync } from '../../../src/operations/sync.js';
-import { runOperation } from '../../../src/operations/run.js';
+import { planRewire } from '../../../src/operations/rewire.js';
+import { type Planner, makePlan, runOperation } from '../../../src/operations/run.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { pauseNode, resumeNode } from '../../../src/sandbox/sandbox.js';
@@ -212,4 +213,33 @@ describe('sync', () => {
       await expectEqual(fleet, outcome.leader, others);
     },
   );
+
+  it('a leader whose commits wait because all replicas are gone takes a new one on all the same', async () => {
+    const { epoch, nodes, ...state } = await look();
+    const leader = state.leader ?? '';
+    const [anew = '', ...others] = nodes.map(({ name }) => name).filter((name) => name !== leader);
+    const alter = async (node: string, how: string) =>
+      (await fleet.session(node)).simple(`alter subscription repctl_${node}_e${String(epoch)} ${how}`);
+    for (const node of [anew, ...others]) await alter(node, 'disable');
+    await expect.poll(async () => (await look()).sync?.connected, { timeout: 30_000 }).toEqual([]);
+    await (await fleet.session(leader)).query('select pg_drop_replication_slot($1)', [`repctl_${anew}`]);
+    const one = await client(leader);
+    const answer = one
+      .query(`insert into products (sku, name, price) values ('alone', 'x', 1)`)
+      .then(() => 'acknowledged', String);
+    await expect.poll(async () => (await look()).sync?.waiting).toBe(1);
+    const planner: Planner = (snapshot) =>
+      planRewire(snapshot, servers.config, { node: anew, recopy: false, acceptDataLoss: false });
+    const plan = await makePlan(fleet, planner);
+    expect(plan.notes.join()).toMatch(/a commit waits on .* these sessions are ended/);
+    await runOperation(planner, { fleet, journal: noJournal });
+    // Not acknowledged, and there all the same; from here on commits are confirmed again.
+    expect(await answer).toMatch(/terminat/);
+    const two = await client(leader);
+    await two.query(`insert into products (sku, name, price) values ('together', 'x', 1)`);
+    await two.end();
+    for (const node of others) await alter(node, 'enable');
+    await expect.poll(async () => (await look()).state, { timeout: 30_000 }).toBe('healthy');
+    await expectEqual(fleet, leader, [anew, ...others]);
+  });
 });
