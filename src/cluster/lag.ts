@@ -2,6 +2,7 @@
 import type { Analysis } from './analyse.js';
 import type { NodeState, Snapshot } from './model.js';
 import { reachableLeader, slotFor } from './epochs.js';
+import { percentile } from '../percentile.js';
 import { round } from './words.js';
 
 /** End-to-end delays of probe rows, milliseconds. */
@@ -95,19 +96,16 @@ function crossedBy(replica: ReplicaLag, { maxBytes, maxSeconds }: LagLimits): re
 /** `null` among the delays is a probe that did not arrive. */
 export function summarise(delays: readonly (number | null)[]): ProbeSummary {
   const arrived = delays.filter((ms) => ms !== null).toSorted((a, b) => a - b);
+  const at = (share: number): number | null => {
+    const ms = percentile(arrived, share);
+    return ms === null ? null : round(ms);
+  };
   return {
     samples: delays.length,
     timeouts: delays.length - arrived.length,
-    minMs: percentile(arrived, 0),
-    p50Ms: percentile(arrived, 50),
-    p95Ms: percentile(arrived, 95),
-    maxMs: percentile(arrived, 100),
+    minMs: at(0),
+    p50Ms: at(0.5),
+    p95Ms: at(0.95),
+    maxMs: at(1),
   };
-}
-
-/** Nearest rank of ascending numbers; null when there is none. */
-export function percentile(sorted: readonly number[], percent: number): number | null {
-  const at = Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1);
-  const value = sorted[at];
-  return value === undefined ? null : round(value);
 }

@@ -217,6 +217,9 @@ function unjudgeable(scenario: Scenario): Problem[] {
     ...(expect.rto !== undefined && !writes ? [cannot('rto', 'there are no writers')] : []),
     ...(expect.writes && !writes ? [cannot('writes', 'there are no writers')] : []),
     ...(expect.reads && !reads ? [cannot('reads', 'there are no readers')] : []),
+    ...(expect.reads?.balance !== undefined && cluster.nodes < 3
+      ? [cannot('reads', 'there are no two replicas to balance')]
+      : []),
     ...(expect.lagP95 !== undefined && (cluster.nodes < 2 || !writes)
       ? [cannot('lagP95', 'no replica that writes would reach')]
       : []),

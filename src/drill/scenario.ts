@@ -172,7 +172,7 @@ export const workloadSchema = z.strictObject({
   timeout: z._default(duration, 10_000),
 });
 
-const limits = z.strictObject({
+const limits = {
   /** Share of the operations that were answered well, at least. */
   availability: z.optional(z.number().check(z.gte(0), z.lte(1))),
   /** The longest time that any client was without service, at most. */
@@ -185,6 +185,12 @@ const limits = z.strictObject({
   p99AtLeast: z.optional(duration),
   /** Errors that clients saw, at most. */
   errors: z.optional(whole(0, 1_000_000)),
+};
+const writeLimits = z.strictObject(limits);
+const readLimits = z.strictObject({
+  ...limits,
+  /** Reads of the least-read replica for each of the most-read, at least. */
+  balance: z.optional(z.number().check(z.gte(0), z.lte(1))),
 });
 
 export const expectSchema = z.strictObject({
@@ -192,8 +198,8 @@ export const expectSchema = z.strictObject({
   rto: z.optional(duration),
   /** Acknowledged writes that are gone, at most; `any`: measured, not judged. */
   rpo: z._default(z.union([z.strictObject({ rows: whole(0, 1_000_000) }), z.literal('any')]), { rows: 0 }),
-  writes: z.optional(limits),
-  reads: z.optional(limits),
+  writes: z.optional(writeLimits),
+  reads: z.optional(readLimits),
   /** The 95th percentile of how far a replica is behind what was acknowledged, at most. */
   lagP95: z.optional(duration),
   /** Acknowledged writes that a rejoin or replay brought back, at least. */
@@ -238,7 +244,7 @@ export const scenarioSchema = z.strictObject({
 export type ClusterPart = z.infer<typeof clusterSchema>;
 export type WorkloadPart = z.infer<typeof workloadSchema>;
 export type ExpectPart = z.infer<typeof expectSchema>;
-export type Limits = z.infer<typeof limits>;
+export type Limits = z.infer<typeof writeLimits>;
 type AnyOf<T> = T[keyof T];
 export type Step = AnyOf<{ [Key in ActionKey]: z.infer<(typeof STEPS)[Key]> & { readonly action: Key } }>;
 export type Moment = readonly [number, number];

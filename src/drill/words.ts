@@ -53,7 +53,10 @@ export const WORDS: Readonly<Record<string, string>> = {
   'expect.health': 'healthy or any',
   ...Object.fromEntries(
     ['writes', 'reads'].flatMap((kind) => [
-      [`expect.${kind}`, 'availability, unavailable, pause, p99, p99AtLeast, errors'],
+      [
+        `expect.${kind}`,
+        `availability, unavailable, pause, p99, p99AtLeast, errors${kind === 'reads' ? ', balance' : ''}`,
+      ],
       [`expect.${kind}.availability`, 'a share from 0 to 1'],
       [`expect.${kind}.unavailable`, DURATION],
       [`expect.${kind}.pause`, DURATION],
@@ -62,6 +65,7 @@ export const WORDS: Readonly<Record<string, string>> = {
       [`expect.${kind}.errors`, COUNT],
     ]),
   ),
+  'expect.reads.balance': 'a share from 0 to 1',
   variants: 'a list of name, cluster, workload, expect',
   'variants.*': 'a name, and the parts that differ',
   'variants.*.name': 'a name of lower-case letters, digits and -',

@@ -170,7 +170,7 @@ function verdictLines(verdict: Verdict, { c }: Style): string[] {
 }
 
 const TIMES = /^(?:rto|lagP95|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
-const LEAST = /(?:availability|AtLeast|broughtBack|staleEventual)$/u;
+const LEAST = /(?:availability|balance|AtLeast|broughtBack|staleEventual)$/u;
 
 function figureOf({ expectation, limit, measured, met }: Verdict): string {
   if (limit === null) return '';
@@ -181,7 +181,7 @@ function figureOf({ expectation, limit, measured, met }: Verdict): string {
         ? value
         : TIMES.test(expectation)
           ? ms(value)
-          : expectation.endsWith('availability')
+          : /availability|balance/u.test(expectation)
             ? `${(value * 100).toFixed(2)} %`
             : formatCount(value);
   if (limit === 0 && measured === 0 && met) return '';

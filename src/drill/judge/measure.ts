@@ -1,5 +1,6 @@
 /** A recorded history → figures. Pure: the same lines give the same figures, whenever and wherever. */
 import type { History } from '../history.js';
+import { judgeBalance } from './balance.js';
 import { type Stale, type Violations, judgeGuarantees, staleReads } from './guarantees.js';
 import { type NodeLag, judgeLag } from './lag.js';
 import { type RowVerdict, judgeRows, leaderOf } from './rows.js';
@@ -18,6 +19,8 @@ export interface Measurements {
   readonly reads: Service;
   /** How many reads each node served. */
   readonly readsByNode: Readonly<Record<string, number>>;
+  /** What the least-read replica answered as a share of what the most-read did; null where there are not two. */
+  readonly readBalance: number | null;
   readonly readsByLevel: Readonly<Record<string, number>>;
   /** Reads that missed rows acknowledged before they began, by level: what the level allows included. */
   readonly staleByLevel: Stale;
@@ -52,6 +55,7 @@ export function measure(history: History, ms: number, end: End): Measurements {
     ),
     reads: judgeService(history.reads, ms),
     readsByNode: counted(good.map((read) => read.node)),
+    readBalance: judgeBalance(history).share,
     readsByLevel: counted(good.map((read) => read.level)),
     staleByLevel: staleReads(history),
     rto: recoveries(history),

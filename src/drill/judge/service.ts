@@ -1,4 +1,5 @@
 /** How well clients were served: latency from the due time, errors, times without service. Pure. */
+import { percentile } from '../../percentile.js';
 import { groupBy } from './group.js';
 import type { History, ReadLine, StepLine, WriteLine } from '../history.js';
 
@@ -10,14 +11,6 @@ export interface Distribution {
   readonly p95: number | null;
   readonly p99: number | null;
   readonly max: number | null;
-}
-
-/** Nearest rank. */
-export function percentile(ascending: readonly number[], share: number): number | null {
-  if (ascending.length === 0) return null;
-  return (
-    ascending[Math.min(ascending.length - 1, Math.max(0, Math.ceil(share * ascending.length) - 1))] ?? null
-  );
 }
 
 export function distribution(values: readonly number[]): Distribution {

@@ -89,6 +89,7 @@ export function verdictsOf(
         ]),
     ...service('writes', expect.writes, measured.writes),
     ...service('reads', expect.reads, measured.reads),
+    ...least('reads.balance', expect.reads?.balance, measured.readBalance),
     ...most('lagP95', expect.lagP95, lags.length === 0 ? null : Math.max(...lags)),
     ...least('broughtBack', expect.broughtBack, measured.rpo?.broughtBack ?? null),
     ...least('staleEventual', expect.staleEventual, measured.staleByLevel.eventual ?? null),

@@ -1,6 +1,6 @@
 /** Runs of the same experiment together: medians and spread. Pure. */
 import { groupBy } from '../judge/group.js';
-import { percentile } from '../judge/service.js';
+import { percentile } from '../../percentile.js';
 import type { DrillResult } from '../result.js';
 import { experimentOf } from './read.js';
 

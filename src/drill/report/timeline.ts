@@ -2,7 +2,7 @@
 import { groupBy } from '../judge/group.js';
 import type { History, StepLine } from '../history.js';
 import { ackedRows, lagOf } from '../judge/lag.js';
-import { percentile } from '../judge/service.js';
+import { percentile } from '../../percentile.js';
 import { FAULTS } from '../scenario.js';
 
 /** [milliseconds since the workload began, value]; null where there is none. */

@@ -12,7 +12,7 @@ export const NONE = '–';
 export function figureText(figure: Figure | (string & {}), value: number | string | null): string {
   if (value === null) return NONE;
   if (typeof value === 'string') return value;
-  if (figure.endsWith('vailability')) return `${(value * 100).toFixed(2)} %`;
+  if (/(?:[aA]vailability|balance)$/u.test(figure)) return `${(value * 100).toFixed(2)} %`;
   if (TIME.test(figure)) return value < 10 ? `${value.toFixed(1)} ms` : formatDuration(value);
   if (ROWS.has(figure) || Number.isInteger(value)) return formatCount(value);
   return value.toFixed(1);

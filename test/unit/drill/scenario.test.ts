@@ -108,6 +108,16 @@ describe('a scenario file', () => {
       'expect.reads: cannot be judged: there are no readers',
     ],
     [
+      'balance where there is only one replica',
+      'cluster: { nodes: 2 }\nexpect: { reads: { balance: 0.5 } }',
+      'expect.reads: cannot be judged: there are no two replicas to balance',
+    ],
+    [
+      'balance of writes',
+      'expect: { writes: { balance: 0.5 } }',
+      'expect.writes.balance: there is no such key',
+    ],
+    [
       'a breaking step called safe',
       'safe: true\nsteps: [{ kill: leader }]',
       'a scenario with kill is not safe',
