@@ -129,6 +129,12 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     return this.interrupt.signal;
   }
 
+  /** What is said where Ctrl-C or SIGTERM ends the process, such as how to go on. */
+  protected onInterrupt(text: () => string): void {
+    this.parting = text;
+    process.once('SIGTERM', this.onSigterm);
+  }
+
   /** Prints a result on stdout through a pure renderer, unless --json prints it. Returns the result. */
   protected show<R>(result: R, render: (result: R, style: Style) => string): R {
     if (!this.jsonEnabled()) {
@@ -164,6 +170,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   override async finally(error: Error | undefined): Promise<void> {
     process.removeListener('SIGINT', this.onSigint);
+    process.removeListener('SIGTERM', this.onSigterm);
     await Promise.allSettled(this.fleets.map((fleet) => fleet.close()));
     this.fleets = [];
     await super.finally(error);
@@ -190,6 +197,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   private originSaid = false;
   private steps = false;
   private notice = '';
+  private parting: () => string = () => '';
 
   private readonly onSigint = (): void => {
     if (!this.steps) this.leave();
@@ -200,8 +208,14 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     });
   };
 
+  private readonly onSigterm = (): void => {
+    this.leave();
+  };
+
   private leave(): never {
-    process.stderr.write('Interrupted.\n');
+    process.stderr.write(
+      redact(['Interrupted.', this.parting()].filter((text) => text !== '').join('\n')) + '\n',
+    );
     process.exit(EXIT.interrupted);
   }
 

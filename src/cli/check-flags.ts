@@ -44,6 +44,10 @@ export const checkFlags = {
     summary: 'Write every difference to this file, a line of JSON each; no limit of 10,000 then.',
     helpValue: 'FILE',
   }),
+  resume: Flags.boolean({
+    summary: 'Go on with the check of the same tables and flags that was interrupted.',
+    exclusive: ['schema', 'exact', 'history'],
+  }),
   history: Flags.boolean({
     summary: 'Show what earlier checks from this machine found: since when what is equal, or not.',
     exclusive: ['schema', 'where', 'since', 'paranoid', 'exact', 'max-rate', 'report', 'node'],
@@ -130,3 +134,12 @@ function sinceOf(text: string, column: string): Since {
     );
   }
 }
+
+/** What to type to go on with a check that was called with `argv`: the same words, and --resume. */
+export function resumeCommand(argv: readonly string[]): string {
+  const words = argv.filter((word) => word !== '--resume').map(shellWord);
+  return ['repctl check --resume', ...words].join(' ');
+}
+
+const shellWord = (word: string): string =>
+  /^[\w@%+=:,./-]+$/u.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;

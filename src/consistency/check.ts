@@ -10,12 +10,13 @@ import { participantsOf } from './checking/participants.js';
 import type { CheckRequest } from './checking/request.js';
 import { readCondition } from './condition.js';
 import type { CheckResult } from './result.js';
+import { assertCurrent } from './resume/frame.js';
 
 export type { CheckProgress, CheckRequest } from './checking/request.js';
 
 /**
  * Compares. Throws `not-created`, `unknown-node`, `unknown-table`, `table-not-published`, `bad-condition`,
- * `no-time-column` (exit 2), `node-unreachable` (exit 3) for the leader and for replicas that were named, `exact-lock`,
+ * `no-time-column` (exit 2), `resume-stale` (exit 6), `node-unreachable` (exit 3) for the leader and for replicas that were named, `exact-lock`,
  * `leader-unsettled` (exit 4). When the leader changes meanwhile, or comes back, it begins anew.
  */
 export async function check(fleet: Fleet, snapshot: Snapshot, request: CheckRequest): Promise<CheckResult> {
@@ -26,6 +27,7 @@ export async function check(fleet: Fleet, snapshot: Snapshot, request: CheckRequ
     if (request.tables.length === 0)
       throw new RepctlError('usage', '--where is a condition on the key of a table: name the table too.');
   }
+  if (request.checkpoints?.last) assertCurrent(request.checkpoints.last, snapshot);
   let seen = snapshot;
   for (let restarts = 0; ; restarts += 1) {
     // Whoever does not answer at the beginning is not waited for.
@@ -39,11 +41,23 @@ export async function check(fleet: Fleet, snapshot: Snapshot, request: CheckRequ
       if (!(error instanceof EpochChanged) && !isLost(error, leader.name)) throw error;
       seen = await settled(fleet, request.waitMs, request.signal);
       const gone = !(leaderOf(seen)?.reachable ?? false);
-      if (gone && !(error instanceof EpochChanged)) throw error;
+      if (gone && !(error instanceof EpochChanged)) throw goingOnLater(error, request);
       if (restarts >= MOST_RESTARTS) throw restless(restarts);
+      await request.checkpoints?.drop();
       await request.report?.restart();
     }
   }
+}
+
+/** With what to type once the leader is back. */
+function goingOnLater(error: unknown, { checkpoints }: CheckRequest): unknown {
+  if (!(error instanceof RepctlError) || checkpoints?.last === undefined) return error;
+  const { message, hint, details, exit, code } = error;
+  const next = `${checkpoints.command}   goes on once it is back; how far it is: ${checkpoints.file}`;
+  return new RepctlError(code, message, {
+    ...{ details, exit, cause: error },
+    hint: hint === undefined ? next : `${hint}\n${next}`,
+  });
 }
 
 const isLost = (error: unknown, node: string): boolean =>

@@ -9,8 +9,8 @@ export interface Report {
   add(table: TableName, node: string, rows: readonly RowDifference[]): Promise<void>;
   /** What is there so far counts no more: the comparison starts anew. */
   restart(): Promise<void>;
-  /** On disk; bytes so far. */
-  sync(): Promise<number>;
+  /** On disk; what is there so far. */
+  sync(): Promise<{ readonly bytes: number; readonly rows: number }>;
   /** On disk, and closed. */
   finish(): Promise<{ readonly file: string; readonly rows: number }>;
   close(): Promise<void>;
@@ -40,13 +40,18 @@ export async function openReport(file: string, keep?: { bytes: number; rows: num
       });
     }
   };
-  const state = { rows: keep?.rows ?? 0, at: keep?.bytes ?? 0, last: Promise.resolve() };
+  const state = { rows: keep?.rows ?? 0, at: keep?.bytes ?? 0, isCut: false, last: Promise.resolve() };
   const handle = await failing(EXIT.usage, () => prepare(file, state.at));
   // Lanes judge at the same time; their lines must not mix.
   const inTurn = (work: () => Promise<void>): Promise<void> => {
     const turn = state.last.then(() => failing(EXIT.incomplete, work));
     state.last = turn.catch(() => undefined);
     return turn;
+  };
+  // Not before there is something to write: whoever is refused meanwhile leaves the file as it was.
+  const cut = async () => {
+    if (!state.isCut) await handle.truncate(state.at);
+    state.isCut = true;
   };
   return {
     add: (table, node, rows) =>
@@ -55,6 +60,7 @@ export async function openReport(file: string, keep?: { bytes: number; rows: num
         const { schema, name } = table;
         const lines = rows.map((row) => `${JSON.stringify({ schema, table: name, node, ...row })}\n`);
         const bytes = Buffer.from(lines.join(''));
+        await cut();
         await handle.write(bytes, 0, bytes.length, state.at);
         state.at += bytes.length;
         state.rows += rows.length;
@@ -67,10 +73,13 @@ export async function openReport(file: string, keep?: { bytes: number; rows: num
       }),
     async sync() {
       await inTurn(() => handle.sync());
-      return state.at;
+      return { bytes: state.at, rows: state.rows };
     },
     async finish() {
-      await inTurn(() => handle.sync());
+      await inTurn(async () => {
+        await cut();
+        await handle.sync();
+      });
       await handle.close();
       return { file, rows: state.rows };
     },
@@ -95,7 +104,7 @@ async function prepare(file: string, keep: number): Promise<FileHandle> {
         details: { file },
       });
     if (stat.size < keep) throw new Error('lines of the interrupted check are missing');
-    await handle.truncate(keep);
+    if (keep === 0) await handle.truncate(0);
     await handle.chmod(0o600);
     return handle;
   } catch (error) {

@@ -98,6 +98,16 @@ export interface CheckResult {
   readonly sequences: readonly SequenceState[];
   /** Where everything was compared at one point, with --exact; else null. */
   readonly exact: ExactPoint | null;
+  /** The interrupted check that this one went on with; null where it began anew. Its rows are not compared again. */
+  readonly resumed: {
+    /** RFC 3339: when it began, and up to when what it had compared was noted down. */
+    readonly startedAt: string;
+    readonly savedAt: string;
+    /** Rows of the leader that it had compared. */
+    readonly rows: string;
+  } | null;
+  /** Where a replica went away in the middle: what to type to go on from there, and the file; else null. */
+  readonly resume: { readonly file: string; readonly command: string } | null;
   /** How often the leader changed meanwhile, and it was begun anew. */
   readonly restarts: number;
   /** The file of --report, and how many rows are in it; else null. */

@@ -41,11 +41,25 @@ export function renderCheck(result: CheckResult, style: Style): string {
   for (const { node, message } of result.unreachable)
     parts.push('', `${c.yellow('?')} ${node} was not compared: ${message}`);
   parts.push('', ...closing(result, style));
+  if (result.resume !== null)
+    parts.push(`  ${c.cyan(result.resume.command)}   goes on where a node went away, once it is back`);
   if (result.report !== null)
     parts.push(
       `  ${c.dim(`${formatCount(result.report.rows)} ${result.report.rows === 1 ? 'difference' : 'differences'} in ${result.report.file}`)}`,
     );
   return parts.join('\n');
+}
+
+/** Ctrl-C: where it is written how far the check is, and what to type to go on. */
+export function renderInterrupted(
+  at: { readonly file: string; readonly command: string; readonly last?: unknown } | undefined,
+  { c }: Style,
+): string {
+  if (at?.last === undefined) return '';
+  return [
+    `Nothing was changed. How far the check is: ${at.file}`,
+    `  ${c.cyan(at.command)}   goes on from there`,
+  ].join('\n');
 }
 
 /** `--quiet`: a line for each thing that is not as it should be, none when all is. */
@@ -75,8 +89,12 @@ const countsOf = (node: TableNodeResult): string[] =>
 
 /** What narrows the answer is said before it. */
 function scopeLines(result: CheckResult, { c }: Style): string[] {
-  const { scope, skipped, digest, hashesOtherwise, exact, restarts } = result;
+  const { scope, skipped, digest, hashesOtherwise, exact, restarts, resumed } = result;
   const said: string[] = [];
+  if (resumed !== null)
+    said.push(
+      `gone on with: ${formatCount(BigInt(resumed.rows))} rows were compared between ${resumed.startedAt} and ${resumed.savedAt}, and not looked at again`,
+    );
   if (restarts > 0)
     said.push(
       `begun anew ${restarts === 1 ? 'once' : `${String(restarts)} times`}: the leader changed, or was lost, meanwhile`,
@@ -250,12 +268,13 @@ function closing(result: CheckResult, { c }: Style): string[] {
 
 /** One line for stderr: what is being read, how much of it, how fast. */
 export function renderProgress(progress: CheckProgress, elapsedMs: number, style: Style): string {
-  const { rows, ofRows } = progress;
+  const { rows, before = 0, ofRows } = progress;
   const share = ofRows > 0 ? Math.min(1, rows / ofRows) : 1;
   const width = 24;
   const full = Math.round(share * width);
-  const rate = elapsedMs > 0 ? Math.round((rows / elapsedMs) * 1000) : 0;
-  const left = share > 0 && share < 1 ? `, ${formatDuration((elapsedMs / share) * (1 - share))} left` : '';
+  const rate = elapsedMs > 0 ? Math.round(((rows - before) / elapsedMs) * 1000) : 0;
+  const here = share - (ofRows > 0 ? before / ofRows : 0);
+  const left = here > 0 && share < 1 ? `, ${formatDuration((elapsedMs / here) * (1 - share))} left` : '';
   const line = `${label(progress.table)} ${'█'.repeat(full)}${'░'.repeat(width - full)} ${formatCount(rows)} rows, ${formatCount(rate)}/s${left}`;
   return line.slice(0, Math.max(20, style.width - 1));
 }

@@ -13,6 +13,8 @@ import { paceOf } from '../pace.js';
 import type { JudgedRow } from '../recheck.js';
 import type { Report } from '../report.js';
 import { type CheckResult, type TableResult, describeRow, verdictOf } from '../result.js';
+import { type Course, courseOf } from '../resume/course.js';
+import { frameOf, resumedOf } from '../resume/frame.js';
 import type { SchemaFinding } from '../schema.js';
 import { selectTables } from '../select.js';
 import { noSuchColumn, sinceTime } from '../since.js';
@@ -44,12 +46,20 @@ export async function attempt(
     lanes.push(first);
     const hashesOtherwise = await hashingOtherwise(sessionsOf(lanes));
     const digest = request.paranoid === true || hashesOtherwise.length > 0 ? 'sha256' : 'hash';
-    const since = request.since && (await sinceTime(first.leader, request.since));
+    const { checkpoints } = request;
+    const before = checkpoints?.last;
+    // What `--since 2h` meant in the first part holds for this one too.
+    const since = before?.since ?? (request.since && (await sinceTime(first.leader, request.since)));
     const scope: Scope = { where: request.where, since, column: request.since?.column ?? '' };
     const looked = await lookAtTables(first, who, { request, scope, digest });
-    const compared = await compareTables(fleet, who, lanes, looked.seen, { request, epoch, report });
+    const isWhole = () => sessionsOf(lanes).every((session) => session.alive);
+    const course =
+      checkpoints &&
+      courseOf(checkpoints, { ...frameOf(snapshot, who), digest, since: since ?? null }, report, isWhole);
+    const compared = await compareTables(fleet, who, lanes, looked.seen, { request, epoch, report, course });
     const sequences = await checkSequences(first, leader);
     await assertEpoch(sessionsOf([first]), epoch);
+    if (isWhole()) await checkpoints?.drop();
     const result = {
       cluster: snapshot.cluster,
       leader: leader.name,
@@ -65,6 +75,9 @@ export async function attempt(
       digest,
       hashesOtherwise,
       exact: compared.exact,
+      resumed: before === undefined ? null : resumedOf(before),
+      resume:
+        checkpoints?.last === undefined ? null : { file: checkpoints.file, command: checkpoints.command },
       tables: compared.tables,
       skipped: looked.skipped,
       schema: looked.schema,
@@ -120,6 +133,7 @@ interface How {
   readonly request: CheckRequest;
   readonly epoch: number;
   readonly report: Report | undefined;
+  readonly course: Course | undefined;
 }
 
 /** `lanes` grow when a table is worth it. */
@@ -128,7 +142,7 @@ async function compareTables(
   who: Participants,
   lanes: Lane[],
   seen: readonly SeenTable[],
-  { request, epoch, report }: How,
+  { request, epoch, report, course }: How,
 ): Promise<Pick<CheckResult, 'tables' | 'exact'>> {
   const { leader, replicas } = who;
   const { onProgress, signal, blockRows, rows: samples, exact, rate } = request;
@@ -156,16 +170,24 @@ async function compareTables(
           request.waitMs,
         )
       : undefined;
+  course?.assertThere(seen.map(({ table }) => table));
+  await course?.begin();
   for (const found of seen) {
+    const compared = course?.doneBefore(found);
+    if (compared !== undefined) {
+      tables.push(compared);
+      continue;
+    }
     if (frozen === undefined && isBig(found)) await open();
     const { table, plan } = found;
     const { shape } = found.leader;
-    let rows = 0;
+    const before = Number(course?.openBefore(found)?.rows ?? 0);
+    let rows = before;
     const options = {
-      ...{ lanes, replicas, patience, blockRows, samples, still: frozen !== undefined },
+      ...{ lanes, replicas, patience, blockRows, samples, course, still: frozen !== undefined },
       onRows: (more: number) => {
         rows += more;
-        onProgress?.({ table, rows, ofRows: shape.estimatedRows });
+        onProgress?.({ table, rows, before, ofRows: shape.estimatedRows });
       },
       ...(report === undefined
         ? {}
@@ -182,9 +204,11 @@ async function compareTables(
       ...(rate === undefined ? {} : { pace: paceOf(rate, shape, signal) }),
       ...(signal ? { signal } : {}),
     };
-    tables.push(await checkTable(withoutLate(found, frozen?.late), options));
+    const result = await checkTable(withoutLate(found, frozen?.late), options);
+    tables.push(result);
     // In a snapshot nobody sees a later epoch; the others are asked at the end.
     if (frozen === undefined) await assertEpoch(sessionsOf(lanes.slice(0, 1)), epoch);
+    await course?.done(found, result);
   }
   if (frozen !== undefined)
     await Promise.all(sessionsOf(lanes).map((session) => session.simple('rollback').catch(() => [])));

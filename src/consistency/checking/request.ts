@@ -2,6 +2,7 @@
 import type { TableName } from '../../cluster/model.js';
 import type { Rate } from '../pace.js';
 import type { Report } from '../report.js';
+import type { Checkpoints } from '../resume/file.js';
 import type { Since } from '../since.js';
 
 export interface CheckRequest {
@@ -30,6 +31,8 @@ export interface CheckRequest {
   readonly rate?: Rate;
   /** Takes every difference. */
   readonly report?: Report;
+  /** Notes down how far it is, and goes on where an earlier one was interrupted; not with `exact` or `schemaOnly`. */
+  readonly checkpoints?: Checkpoints;
   readonly onProgress?: (progress: CheckProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -37,6 +40,8 @@ export interface CheckRequest {
 export interface CheckProgress {
   readonly table: TableName;
   readonly rows: number;
+  /** Of these, what an interrupted check had compared. */
+  readonly before?: number;
   /** As the server estimates. */
   readonly ofRows: number;
 }

@@ -7,6 +7,8 @@ import type { CompareRequest, Lane } from '../compare/run.js';
 import { compareTable } from '../compare/table.js';
 import { type TableResult, nodeResult, skippedNode, tableResult } from '../result.js';
 import { type Patience, leaderPosition, waitVisible } from '../visible.js';
+import { type Course } from '../resume/course.js';
+import { pointOf } from '../resume/saved.js';
 import { type SeenTable, isUnchanged } from './seen.js';
 
 export interface TableOptions extends Pick<
@@ -17,12 +19,15 @@ export interface TableOptions extends Pick<
   readonly replicas: readonly ReachableNode[];
   /** How long each replica may still be waited for. */
   readonly patience: ReadonlyMap<string, Patience>;
+  /** Where it is noted down how far it is, and where it goes on. */
+  readonly course?: Course | undefined;
 }
 
 /** Throws when the leader is lost, and for an abort; whatever else fails leaves its nodes unverified. */
 export async function checkTable(seen: SeenTable, options: TableOptions): Promise<TableResult> {
-  const start = performance.now();
-  const { lanes, replicas, patience, ...rest } = options;
+  const { lanes, replicas, patience, course, ...rest } = options;
+  const open = course?.openBefore(seen);
+  const start = performance.now() - (open?.durationMs ?? 0);
   const subscriptions = new Map(replicas.map((replica) => [replica.name, ownSubscription(replica)]));
   const elapsed = () => Math.round(performance.now() - start);
   const none = { rows: 0n, blocks: 0 };
@@ -33,6 +38,15 @@ export async function checkTable(seen: SeenTable, options: TableOptions): Promis
       leader: seen.leader,
       nodes: seen.nodes,
       lanes,
+      ...(course === undefined
+        ? {}
+        : {
+            points: {
+              from: open && pointOf(open),
+              due: course.due,
+              note: (point) => course.note(seen, point, elapsed()),
+            },
+          }),
       caughtUp: async (node, lane) => {
         const subscription = subscriptions.get(node);
         const session = lane.nodes.get(node);

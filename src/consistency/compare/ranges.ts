@@ -37,14 +37,28 @@ export async function compareRanges(run: Run): Promise<void> {
   const [first] = run.lanes;
   if (!first) return;
   const size = Math.min(run.blockRows, run.pace?.portion ?? run.blockRows);
-  const next = blocks(run, size, await readCuts(first.leader, run.leader.shape, size));
-  const density: Density = { rows: 0, parts: 0 };
-  await Promise.all(
-    run.lanes.map(async (lane) => {
-      for (let range = await next(lane); range; range = await next(lane))
-        await (run.collect ? compareParts(run, lane, range, density) : compareRange(run, lane, range));
-    }),
+  const { points } = run;
+  const handOut = blocks(
+    run,
+    size,
+    points?.from?.next ?? MIN_KEY,
+    await readCuts(first.leader, run.leader.shape, size),
   );
+  const density: Density = { rows: 0, parts: 0 };
+  const work = async (lane: Lane) => {
+    do {
+      const range = await handOut.take(lane);
+      if (range === undefined) return;
+      await (run.collect ? compareParts(run, lane, range, density) : compareRange(run, lane, range));
+    } while (points?.due() !== true);
+  };
+  await Promise.all(run.lanes.map(work));
+  // A note is true only while no block is half compared: every lane has ended its own by now.
+  for (let next = handOut.next(); next !== undefined; next = handOut.next()) {
+    run.signal?.throwIfAborted();
+    await points?.note({ next, ...run.total, nodes: run.tallies });
+    await Promise.all(run.lanes.map(work));
+  }
 }
 
 /**
@@ -59,15 +73,18 @@ export function fineRows({ rows, parts }: Readonly<Density>): number {
 
 /**
  * Hands out the blocks, one after the other whoever asks: up to the last of `known`, the first keys of blocks, without
- * a question; from there on by counting rows on the leader. The last one is open at its end.
+ * a question; from there on by counting rows on the leader. The last one is open at its end. `next`: the first key that
+ * is not handed out; undefined when all are.
  */
 function blocks(
   run: Run,
   size: number,
-  known: readonly bigint[],
-): (lane: Lane) => Promise<Range | undefined> {
+  start: bigint,
+  cuts: readonly bigint[],
+): { take: (lane: Lane) => Promise<Range | undefined>; next: () => bigint | undefined } {
+  const known = cuts.filter((key) => key > start);
   const state: { first: bigint | undefined; known: number; turn: Promise<unknown> } = {
-    first: MIN_KEY,
+    first: start,
     known: 0,
     turn: Promise.resolve(),
   };
@@ -84,13 +101,16 @@ function blocks(
     state.first = next ?? (await count(lane, first));
     return { first, last: state.first === undefined ? MAX_KEY : state.first - 1n };
   };
-  return async (lane) => {
-    await run.pace?.ready(lane.leader.node);
-    const turn = state.turn.then(() => take(lane));
-    state.turn = turn.catch(() => {
-      state.first = undefined;
-    });
-    return turn;
+  return {
+    next: () => state.first,
+    async take(lane) {
+      await run.pace?.ready(lane.leader.node);
+      const turn = state.turn.then(() => take(lane));
+      state.turn = turn.catch(() => {
+        state.first = undefined;
+      });
+      return turn;
+    },
   };
 }
 

@@ -40,6 +40,21 @@ export interface CompareRequest {
   readonly still?: boolean;
   /** Bounds how fast rows are read; see {@link Pace}. */
   readonly pace?: Pace;
+  /** Where it goes on, and where it is noted down how far it is; ranges of keys alone, others are read as a whole. */
+  readonly points?: Points;
+}
+
+export interface Points {
+  readonly from: ComparePoint | undefined;
+  readonly due: () => boolean;
+  /** Called while nothing is being read. */
+  readonly note: (point: ComparePoint) => Promise<void>;
+}
+
+/** Everything before a key, compared. */
+export interface ComparePoint extends CompareResult {
+  /** The first key that is not compared yet. */
+  readonly next: bigint;
 }
 
 export interface Pace {

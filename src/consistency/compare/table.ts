@@ -10,8 +10,11 @@ import type { CompareRequest, CompareResult, Run } from './run.js';
 
 /** Throws when the leader fails; a replica that fails is noted in its tally and left out from then on. */
 export async function compareTable(request: CompareRequest): Promise<CompareResult> {
-  const tallies = new Map([...request.nodes.keys()].map((node) => [node, newTally()]));
-  const run: Run = { ...request, tallies, total: { rows: 0n, blocks: 0 } };
+  const from = request.points?.from;
+  const tallies = new Map(
+    [...request.nodes.keys()].map((node) => [node, from?.nodes.get(node) ?? newTally()]),
+  );
+  const run: Run = { ...request, tallies, total: { rows: from?.rows ?? 0n, blocks: from?.blocks ?? 0 } };
   const [first] = run.lanes;
   if (first) {
     if (run.plan.method === 'ranges') await compareRanges(run);

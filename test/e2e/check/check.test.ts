@@ -92,6 +92,8 @@ describe('repctl check', () => {
         hashesOtherwise: [],
         exact: null,
         restarts: 0,
+        resumed: null,
+        resume: null,
         report: null,
         skipped: [],
         tables: [

@@ -22,6 +22,8 @@ const result = (more: Partial<CheckResult> = {}): CheckResult => ({
   hashesOtherwise: [],
   exact: null,
   restarts: 0,
+  resumed: null,
+  resume: null,
   report: null,
   skipped: [],
   tables: [
