@@ -10,6 +10,8 @@ export async function writePrivateFile(file: string, text: string): Promise<void
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const scratch = `${file}.${String(process.pid)}.tmp`;
   try {
+    // Left by a process of the same number (in containers they are few) that was killed here.
+    await rm(scratch, { force: true });
     const handle = await open(scratch, 'wx', 0o600);
     try {
       await handle.writeFile(text);
