@@ -6,6 +6,7 @@ import type { Lsn } from '../postgres/lsn.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLoss, sqlStateOf } from '../postgres/sqlstate.js';
 import { findLeader } from './ask.js';
+import { withinPatience } from './standby-wait.js';
 import type { RoutingStore } from './store.js';
 import { type Mark, UNKNOWN_END, laterMark, satisfies } from './token.js';
 
@@ -39,7 +40,7 @@ export interface Written<T> {
  * Runs `body` on the leader. It returns its value and a WAL position from before its commit (`before`).
  * A 25006 of the fence changed nothing: it is sent again to the leader then named. A connection lost meanwhile
  * leaves the outcome unknown: sent again only if `repeatable` says that twice is as good as once. So does a commit
- * whose wait for replicas was cancelled; it is never sent again.
+ * whose wait for replicas was cancelled or takes longer than statementTimeoutMs; it is never sent again.
  *
  * Throws RepctlError: `no-majority`, `no-cluster`, `node-fenced` (exit 6), `leader-unreachable` (exit 3),
  * `write-unknown` (exit 7), `session-unwritable` (exit 7, the write is done), and what body throws.
@@ -73,7 +74,7 @@ export async function write<T>(
     };
     note(`write: ${leader.name} leads epoch ${String(leader.epoch)}, as a majority says`);
     try {
-      const { value, before } = await confirmed(target.session, unknownHint, () => body(target));
+      const { value, before } = await confirmed(fleet, target.session, unknownHint, () => body(target));
       const after = await endOf(target.session);
       const token: Mark = { epoch: leader.epoch, leader: leader.name, before, after };
       await remember(routing, leader, token);
@@ -96,14 +97,19 @@ export async function write<T>(
  * A commit that waits for replicas and is cancelled succeeds with a mere warning: it is done here, but nobody else is
  * known to have it. Known by where the server raised it (SyncRepWaitForLSN), since its words may be of any language.
  */
-async function confirmed<T>(session: Session, hint: string, body: () => Promise<T>): Promise<T> {
+async function confirmed<T>(
+  fleet: Fleet,
+  session: Session,
+  hint: string,
+  body: () => Promise<T>,
+): Promise<T> {
   const warned: string[] = [];
   const listen = ({ routine, message }: { routine?: string | undefined; message?: string | undefined }) => {
     if (routine === 'SyncRepWaitForLSN') warned.push(message ?? '');
   };
   session.client.on('notice', listen);
   try {
-    const value = await body();
+    const value = await withinPatience(fleet, session, hint, body);
     if (warned.length === 0) return value;
   } finally {
     session.client.off('notice', listen);

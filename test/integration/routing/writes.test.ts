@@ -128,6 +128,32 @@ describe('a connection that breaks', () => {
     }
   });
 
+  it('is not waited for when no replica ever confirms: committed, but unknown (exit 7), after its time', async () => {
+    const admin = await servers.superuser('n1');
+    await admin.query(`alter system set synchronous_standby_names = 'ANY 1 (nobody)'`);
+    await admin.query('select pg_reload_conf()');
+    const hasty = openFleet({ ...fleet.config, statementTimeoutMs: 1000 });
+    const before = Number(await stockOn('n1'));
+    try {
+      await expect(adjust(clients.client('c', { fleet: hasty }))).rejects.toMatchObject({
+        code: 'write-unknown',
+        exit: 7,
+        message: expect.stringMatching(
+          /waits in vain for replicas to confirm it \(ANY 1 \(nobody\)\)/,
+        ) as string,
+      });
+    } finally {
+      await hasty.close();
+      await admin.query('alter system reset synchronous_standby_names');
+      await admin.query('select pg_reload_conf()');
+    }
+    // Others see it once its server process has stopped to wait.
+    await until(
+      () => stockOn('n1'),
+      (stock) => stock === before + 1,
+    );
+  });
+
   it('while the statement waits: a product write is sent again under its id and happens once', async () => {
     const before = (await stockOn('n1')) ?? 0;
     const release = await holdApply(await servers.superuser('n1'));
