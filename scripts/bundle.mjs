@@ -15,6 +15,7 @@ const programs = [
   'src/demo/writer.ts',
   'src/drill/reaper-main.ts',
   'src/drill/workload/main.ts',
+  'src/evaluation/main.ts',
 ];
 
 function files(dir) {

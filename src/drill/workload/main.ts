@@ -12,7 +12,7 @@ import { messageOf } from '../../errors.js';
 import { randomFrom } from '../../random.js';
 import { memoryStore } from '../../routing/memory-store.js';
 import { openPooledFleets } from '../../routing/pooled-fleet.js';
-import type { Line, WriteKind } from '../history.js';
+import type { Line, WriteKind, WriteLine } from '../history.js';
 import { type ClientWorld, sendRead, sendWrite } from './clients.js';
 import { look, openDirect, sendStray } from './direct.js';
 import { type Task, clientNames, clock } from './model.js';
@@ -26,7 +26,7 @@ const say = (line: Line): void => {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 };
 
-async function play(task: Task, stop: AbortSignal): Promise<void> {
+async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<void> {
   const { workload, config, table } = task;
   const next = randomFrom(task.seed + 1);
   const fleets = openPooledFleets(
@@ -58,11 +58,19 @@ async function play(task: Task, stop: AbortSignal): Promise<void> {
     counted.set(key, n);
     return n;
   };
+  /** Writes under way, by client: what becomes of one that is cut off, nobody knows. */
+  const underWay = new Map<string, Omit<WriteLine, 'end' | 'outcome'>>();
+  cut.addEventListener('abort', () => {
+    for (const begun of underWay.values()) say({ ...begun, end: now(), outcome: 'unknown', code: 'cut-off' });
+  });
   await delay(Math.max(0, -now()));
   const writing = writers.map((client, index) =>
     keepPace(workload.writers, index, now, stop, async (due) => {
       const op = kinds[Math.floor(next() * kinds.length)] ?? 'insert';
-      const line = await sendWrite(world, client, op, count(`${client} ${op}`), due);
+      const n = count(`${client} ${op}`);
+      underWay.set(client, { kind: 'write', client, op, n, due, begin: now() });
+      const line = await sendWrite(world, client, op, n, due);
+      underWay.delete(client);
       say(line);
       // Refused at once: a client that got no for an answer breathes before the next.
       if (line.outcome !== 'ok') await delay(5);
@@ -107,14 +115,18 @@ process.on('SIGINT', () => undefined);
 process.on('SIGHUP', () => undefined);
 process.stdout.on('error', () => process.exit(1));
 const stop = new AbortController();
+const cut = new AbortController();
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => {
   if (line === 'stop') {
     stop.abort();
-    setTimeout(() => process.exit(0), LAST_MS).unref();
+    setTimeout(() => {
+      cut.abort();
+      process.stdout.write('', () => process.exit(0));
+    }, LAST_MS).unref();
     return;
   }
-  play(JSON.parse(line) as Task, stop.signal).then(
+  play(JSON.parse(line) as Task, stop.signal, cut.signal).then(
     // Sessions that nobody waits for may still hang: everything is written down by now.
     () => process.stdout.write('', () => process.exit(0)),
     (error: unknown) => {
