@@ -1,5 +1,5 @@
 /**
- * npm run test:long check-no-alarm: checks of equal nodes under about a thousand changes of hot rows a second, while
+ * npm run test:long check-no-alarm: checks of equal nodes under changes of hot rows, as many as the machine can do, while
  * replicas lag, stand still and are switched off, and leaders change. REPCTL_TEST_COUNT rounds (default 120) from
  * REPCTL_TEST_FIRST on; each is drawn from its number.
  */
