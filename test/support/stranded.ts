@@ -50,15 +50,21 @@ export async function strandAndKill(
   return leader.name;
 }
 
-/** {@link strandAndKill}, failover, and the old leader is back. Returns both names. */
+/** {@link strandAndKill}, failover (to `target`, else to the most advanced), and the old leader is back. Returns both names. */
 export async function strand(
   servers: Servers,
   fleet: Fleet,
   work: (leader: Session) => Promise<void>,
+  target?: string,
 ): Promise<{ old: string; leader: string }> {
   const old = await strandAndKill(servers, fleet, work);
   await runOperation(
-    (snapshot) => planFailover(snapshot, fleet.config, { leaderIsDead: true, acceptMinority: true }),
+    (snapshot) =>
+      planFailover(snapshot, fleet.config, {
+        ...(target === undefined ? {} : { target }),
+        leaderIsDead: true,
+        acceptMinority: true,
+      }),
     { fleet, journal: noJournal },
   );
   await startNode(servers.sandbox, old);

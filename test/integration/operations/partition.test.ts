@@ -2,8 +2,7 @@
  * Partitions, through the sandbox's proxy: who is cut off from whom decides whether a failover is right. One set of
  * servers; each test heals what it cut, until the last ones, which fail over.
  */
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -117,7 +116,7 @@ describe('partitions', () => {
   });
 
   it('in sync its clients are not answered; it comes back, is rejoined, and what they committed is saved', async () => {
-    const directory = await mkdtemp(path.join(tmpdir(), 'repctl-partition-'));
+    const { directory } = servers.sandbox;
     const run = (planner: Planner) =>
       runOperation(planner, { fleet, journal: noJournal, stateDir: directory });
     const rejoin = (node: string): Promise<FinishedStep[]> =>
@@ -161,6 +160,5 @@ describe('partitions', () => {
     );
     const others = fleet.config.nodes.map(({ name }) => name).filter((name) => name !== leader?.name);
     await expectEqual(fleet, leader?.name ?? '', others);
-    await rm(directory, { recursive: true });
   });
 });

@@ -19,6 +19,7 @@ import type { Program, Run } from './program.js';
 import { type Stage, connect } from './stage.js';
 import { type Watcher, within } from './watcher.js';
 import type { Writer } from './writer.js';
+import { signalAll } from '../signal.js';
 import { until } from '../wait.js';
 
 export interface World {
@@ -263,17 +264,9 @@ async function hold(world: World, name: string, how: 'lock' | 'sigstop', ms: num
       1000,
     );
     const pids = rows.flatMap(({ pid }) => (pid === null ? [] : [pid]));
-    const signal = (which: NodeJS.Signals): void => {
-      for (const pid of pids)
-        try {
-          process.kill(pid, which);
-        } catch {
-          // It ended meanwhile.
-        }
-    };
-    signal('SIGSTOP');
+    signalAll(pids, 'SIGSTOP');
     later(world, ms, () => {
-      signal('SIGCONT');
+      signalAll(pids, 'SIGCONT');
       return Promise.resolve();
     });
   } catch {

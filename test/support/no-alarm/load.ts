@@ -1,7 +1,9 @@
 /** Clients that change hot rows in every way there is, at whichever node takes writes. */
-import pg from 'pg';
+import type pg from 'pg';
 import type { ClusterConfig } from '../../../src/config/schema.js';
 import { type Random, randomOf } from '../histories/random.js';
+import { connect } from '../histories/stage.js';
+import { within } from '../histories/watcher.js';
 
 export const TABLES_SQL = `
   create table hot (id bigint primary key, n bigint not null default 0, note text);
@@ -48,7 +50,7 @@ async function client(
   let session: pg.Client | undefined;
   while (state.on) {
     try {
-      session ??= await connect(config.nodes[at]?.url ?? '');
+      session ??= await connect(config.nodes[at]?.url ?? '', 1_000);
       const results = (await within(
         session.query(transaction(random)),
         5_000,
@@ -63,26 +65,6 @@ async function client(
     }
   }
   await session?.end().catch(() => undefined);
-}
-
-async function connect(url: string): Promise<pg.Client> {
-  const session = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000 });
-  session.on('error', () => undefined);
-  await session.connect();
-  return session;
-}
-
-async function within<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error('no answer'));
-    }, ms);
-  });
-  promise.catch(() => undefined);
-  return Promise.race([promise, late]).finally(() => {
-    clearTimeout(timer);
-  });
 }
 
 /** A transaction of about ten row changes: values, keys, rows that go and rows that come. */

@@ -16,6 +16,7 @@ import { noJournal } from '../../../src/plan/journal.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { type Random, randomOf } from '../histories/random.js';
 import type { Servers } from '../servers.js';
+import { signalAll } from '../signal.js';
 import { until } from '../wait.js';
 
 /** What happens to a replica, or to the leader, in the middle of a check. */
@@ -113,9 +114,10 @@ async function happen(stage: Stage, trouble: Trouble, random: Random): Promise<v
       const rows = await session.query<{ pid: number }>(
         'select pid from pg_stat_subscription where pid is not null',
       );
-      for (const { pid } of rows) signal(pid, 'SIGSTOP');
+      const pids = rows.map(({ pid }) => pid);
+      signalAll(pids, 'SIGSTOP');
       await delay(ms);
-      for (const { pid } of rows) signal(pid, 'SIGCONT');
+      signalAll(pids, 'SIGCONT');
       return session.close();
     }
     case 'disable': {
@@ -144,14 +146,6 @@ async function happen(stage: Stage, trouble: Trouble, random: Random): Promise<v
           acceptDataLoss: true,
         }),
       ).catch(() => undefined);
-  }
-}
-
-function signal(pid: number, which: NodeJS.Signals): void {
-  try {
-    process.kill(pid, which);
-  } catch {
-    // It ended meanwhile.
   }
 }
 

@@ -7,16 +7,16 @@ import { observe } from '../../../src/cluster/observe.js';
 import { tablesEqual } from '../../../src/consistency/equal.js';
 import { planCreate } from '../../../src/operations/create.js';
 import { factsOf, isAttached, isTombstone } from '../../../src/operations/facts.js';
-import { planFailover } from '../../../src/operations/failover.js';
 import { planFence } from '../../../src/operations/fence.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../../src/operations/run.js';
 import { planSwitchover } from '../../../src/operations/switchover.js';
 import { noJournal } from '../../../src/plan/journal.js';
+import type { Session } from '../../../src/postgres/session.js';
 import { PRODUCTS } from '../../../src/products/schema.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import type { Servers } from '../servers.js';
-import { strandAndKill } from '../stranded.js';
+import { strand } from '../stranded.js';
 import type { RaceOutcome, RaceRequest } from './program.js';
 import type { Racers } from './race.js';
 
@@ -107,15 +107,11 @@ async function begin(
   const [behind = '', , target = ''] = replicas;
   if (first === 'dead') await killNode(sandbox, leader);
   if (first === 'back') {
-    await strandAndKill(servers, fleet, async (session) => {
-      await session.simple(
-        `insert into products (sku, name, price) values (gen_random_uuid()::text, 'lost', 1)`,
-      );
-    });
-    await run((snapshot) =>
-      planFailover(snapshot, config, { target, leaderIsDead: true, acceptMinority: false }),
-    );
-    await startNode(sandbox, leader);
+    const lost = `insert into products (sku, name, price) values (gen_random_uuid()::text, 'lost', 1)`;
+    const lose = async (session: Session): Promise<void> => {
+      await session.simple(lost);
+    };
+    await strand(servers, fleet, lose, target);
     await run((snapshot) =>
       planFence(snapshot, config, { node: leader, timeoutMs: 5000, terminateBlockers: false }),
     );
