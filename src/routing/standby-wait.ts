@@ -1,6 +1,6 @@
 /**
  * A commit that waits for a synchronous standby waits for ever: statement_timeout is taken down before the commit
- * begins (finish_xact_command, postgres.c). Whoever writes is told after that time all the same.
+ * begins (finish_xact_command, postgres.c). Whoever writes is told within about that time all the same.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fleet } from '../cluster/fleet.js';
@@ -8,8 +8,8 @@ import { EXIT, RepctlError } from '../errors.js';
 import type { Session } from '../postgres/session.js';
 
 /**
- * Does `body` in `session`. Throws `write-unknown` (exit 7) when the session's commit has waited for replicas for
- * statementTimeoutMs, and closes the session: the row is committed on this node, and confirmed by nobody. Through a
+ * Does `body` in `session`. Throws `write-unknown` (exit 7) when the session's commit has been seen to wait for
+ * replicas for half of statementTimeoutMs (a look each quarter of it), and closes the session: the row is committed on this node, and confirmed by nobody. Through a
  * pooler that hides the server's process the wait is not seen.
  */
 export async function withinPatience<T>(

@@ -40,7 +40,7 @@ export interface Written<T> {
  * Runs `body` on the leader. It returns its value and a WAL position from before its commit (`before`).
  * A 25006 of the fence changed nothing: it is sent again to the leader then named. A connection lost meanwhile
  * leaves the outcome unknown: sent again only if `repeatable` says that twice is as good as once. So does a commit
- * whose wait for replicas was cancelled or takes longer than statementTimeoutMs; it is never sent again.
+ * whose wait for replicas was cancelled or went on in vain (standby-wait.ts); it is never sent again.
  *
  * Throws RepctlError: `no-majority`, `no-cluster`, `node-fenced` (exit 6), `leader-unreachable` (exit 3),
  * `write-unknown` (exit 7), `session-unwritable` (exit 7, the write is done), and what body throws.
