@@ -135,6 +135,15 @@ export function syncState(snapshot: Snapshot): SyncState | undefined {
   };
 }
 
+/** The synchronous_commit of a node where commits wait for no replica whatever the sync mode is; undefined where they do. */
+export function commitsForNobody({ settings }: ReachableNode): 'off' | 'local' | undefined {
+  const value = settings['synchronous_commit'];
+  return value === 'off' || value === 'local' ? value : undefined;
+}
+
+/** What to type on a node of which {@link commitsForNobody} is true. */
+export const RESET_SYNCHRONOUS_COMMIT = 'alter system reset synchronous_commit; select pg_reload_conf()';
+
 /** A walsender that counts for a quorum: SyncRepGetCandidateStandbys takes those in state streaming. */
 function streams(leader: ReachableNode, name: string): boolean {
   if (leader.senders.some((one) => one.applicationName === name && one.state === 'streaming')) return true;

@@ -1,5 +1,6 @@
 /** Template and recorded runs → the evaluation and its charts. Pure. */
 import { experimentOf, type RecordedDrill } from '../drill/report/read.js';
+import { wholeRuns } from '../drill/report/summary.js';
 import { timelineOf } from '../drill/report/timeline.js';
 import type { DrillResult } from '../drill/result.js';
 import { NONE, spreadText } from '../ui/drill-report/figures.js';
@@ -111,7 +112,7 @@ function wordsOf(results: readonly DrillResult[], figures: Figures): Record<stri
   const names = [...new Set(results.map(experimentOf))].filter((name) => figures.runs(name).runs > 0);
   const counts = names.map((name) => figures.runs(name).runs);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  const whole = results.filter((one) => one.status === 'met' || one.status === 'violated');
+  const whole = wholeRuns(results);
   const met = whole.filter((one) => one.status === 'met').length;
   const days = [...new Set(whole.map((one) => one.startedAt.slice(0, 10)))].sort();
   const unmet = whole

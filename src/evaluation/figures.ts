@@ -1,8 +1,7 @@
 /** Recorded runs → the figures that the evaluation may name. Pure. */
-import { percentile } from '../percentile.js';
 import { groupBy } from '../drill/judge/group.js';
 import { experimentOf } from '../drill/report/read.js';
-import { FIGURES, type Spread, figuresOf, spreadOf } from '../drill/report/summary.js';
+import { FIGURES, type Spread, figuresOf, spreadOf, wholeRuns } from '../drill/report/summary.js';
 import type { DrillResult } from '../drill/result.js';
 import { READ_LEVELS } from '../routing/route.js';
 
@@ -12,6 +11,9 @@ const known = (of: (m: NonNullable<DrillResult['measurements']>) => number | nul
   return ({ measurements }) => (measurements === null ? null : of(measurements));
 };
 
+const greatest = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : Math.max(...values);
+
 /** How long each command of repctl took, milliseconds; the longest where it was typed several times. */
 const took =
   (action: string): Measure =>
@@ -19,7 +21,7 @@ const took =
     const times = steps
       .filter((step) => step.action === action && step.beganAt !== null && step.endedAt !== null)
       .map((step) => (step.endedAt ?? 0) - (step.beganAt ?? 0));
-    return times.length === 0 ? null : Math.max(...times);
+    return greatest(times);
   };
 
 interface Kind {
@@ -38,9 +40,8 @@ const MORE: Readonly<Record<string, Kind>> = {
     measure: known((m) => {
       const lags = Object.entries(m.lag)
         .filter(([node]) => node !== m.end.leader)
-        .flatMap(([, lag]) => lag.p50 ?? [])
-        .sort((a, b) => a - b);
-      return percentile(lags, 1);
+        .flatMap(([, lag]) => lag.p50 ?? []);
+      return greatest(lags);
     }),
   },
   balance: { head: 'Balance of reads', measure: known((m) => m.readBalance ?? null) },
@@ -87,10 +88,9 @@ export interface Figures {
   runs(experiment: string): { readonly runs: number; readonly met: number };
 }
 
-/** Of runs that came to their end: `interrupted` and `failed` ones tell of nothing. */
+/** Of {@link wholeRuns}. */
 export function figuresFrom(results: readonly DrillResult[]): Figures {
-  const whole = results.filter((one) => one.status === 'met' || one.status === 'violated');
-  const byName = groupBy(whole, experimentOf);
+  const byName = groupBy(wholeRuns(results), experimentOf);
   return {
     experiments: (name) => [...byName.keys()].filter((one) => one === name || one.startsWith(`${name}/`)),
     spread(experiment, figure) {

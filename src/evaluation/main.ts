@@ -12,7 +12,7 @@ import { evaluate } from './evaluate.js';
 import { TemplateError } from './template.js';
 
 const docs = path.join(programRoot(), 'docs');
-export const TEMPLATE = 'evaluation.template.md';
+const TEMPLATE = 'evaluation.template.md';
 
 async function main(): Promise<void> {
   const file = path.join(docs, TEMPLATE);

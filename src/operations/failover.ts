@@ -11,7 +11,7 @@ import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
 import { stepFor } from './steps.js';
 import { tailSteps } from './tail.js';
-import { commitsForNobody, syncFor } from './sync.js';
+import { syncFor, unsynced } from './sync.js';
 
 const OPERATION = 'failover';
 
@@ -75,7 +75,7 @@ export function planFailover(
       riskNote(risk),
       ...lossNotes(risk),
       // No reason to leave the cluster without a leader.
-      ...(sync === undefined ? [] : commitsForNobody(chosen).map(({ message }) => message)),
+      ...(sync === undefined ? [] : unsynced(chosen).map(({ message }) => message)),
       ...tail.notes,
       ...absentNotes(facts, epoch.leader),
     ],

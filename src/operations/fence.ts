@@ -7,6 +7,7 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf, strangerFindings, unknownNode } from './facts.js';
 import { stepFor } from './steps.js';
+import { unconfirmedAtFormer } from './unconfirmed.js';
 
 export interface FenceRequest {
   readonly node: string;
@@ -38,7 +39,7 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
       ...(isStaleLeader(snapshot, node)
         ? [
             `${node.name} led epoch ${String(epochOf(node))} and may have writes that nobody else has; next: repctl rejoin ${node.name}`,
-            ...unconfirmedNotes(node),
+            ...unconfirmedAtFormer(node),
           ]
         : []),
     ],
@@ -55,15 +56,6 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
           }),
         ],
   });
-}
-
-/** Of a leader that was succeeded: what becomes of commits that wait there for standbys. Pure. */
-export function unconfirmedNotes({ name, syncWaiting = 0 }: ReachableNode): string[] {
-  if (syncWaiting === 0) return [];
-  const these = syncWaiting === 1 ? 'a commit waits' : `${String(syncWaiting)} commits wait`;
-  return [
-    `${these} on ${name} for standbys that follow it no more: their sessions are ended; the rows are committed there, were not acknowledged, and are saved with what is stranded`,
-  ];
 }
 
 /**

@@ -8,11 +8,10 @@ import type { StrandedCounts } from '../replication/stranded/model.js';
 import { type EndedReign, endedReign, strandedSource } from '../replication/stranded/source.js';
 import type { Action, OperationStep } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf } from './facts.js';
-import { unconfirmedNotes } from './fence.js';
 import { finishSteps } from './finish.js';
 import { obstacles } from './rewire.js';
 import { stepFor } from './steps.js';
-import { unconfirmedAtLeader } from './sync.js';
+import { unconfirmedAtFormer, unconfirmedAtLeader } from './unconfirmed.js';
 
 export interface RejoinRequest {
   readonly node: string;
@@ -110,7 +109,9 @@ function beginning(
       ];
   const notes = [
     `${node.name} led epoch ${String(reign.epoch)} until ${reign.successor.leader} took over at ${reign.forkPoint}`,
-    ...(closed ? [] : [`${node.name} takes writes right now: it is fenced first`, ...unconfirmedNotes(node)]),
+    ...(closed
+      ? []
+      : [`${node.name} takes writes right now: it is fenced first`, ...unconfirmedAtFormer(node)]),
   ];
   if (source.kind === 'none') {
     return {

@@ -31,7 +31,7 @@ import { isPublished, nodeObstacles } from './create.js';
 import { finishSteps, standbySiblings } from './finish.js';
 import { whyNotMappable } from './mappable.js';
 import { countTables, stepFor } from './steps.js';
-import { unconfirmedAtLeader } from './sync.js';
+import { unconfirmedAtLeader } from './unconfirmed.js';
 
 export interface RewireRequest {
   readonly node: string;

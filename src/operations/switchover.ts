@@ -13,7 +13,7 @@ import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
 import type { SwitchoverRequest } from './switchover-request.js';
-import { commitsForNobody, syncFor } from './sync.js';
+import { syncFor, unsynced } from './sync.js';
 import { tailSteps } from './tail.js';
 
 const OPERATION = 'switchover';
@@ -58,8 +58,8 @@ export function planSwitchover(
     target.name,
     others.map((node) => node.name),
   );
-  const unsynced = sync === undefined ? [] : commitsForNobody(target);
-  if (unsynced.length > 0) return refused(OPERATION, unsynced);
+  const waitsForNobody = sync === undefined ? [] : unsynced(target);
+  if (waitsForNobody.length > 0) return refused(OPERATION, waitsForNobody);
   const timeoutMs = request.drainTimeoutMs ?? config.drainTimeoutMs;
   return planned({
     operation: OPERATION,

@@ -5,13 +5,14 @@ import type { Finding, ReachableNode, Snapshot, SyncModeName } from '../cluster/
 import {
   NO_QUORUM,
   type Quorum,
+  RESET_SYNCHRONOUS_COMMIT,
   type SyncRequest,
+  commitsForNobody,
   quorumFor,
   quorumOf,
   sameQuorum,
   settingOf,
   syncRecord,
-  syncState,
   syncText,
   weakerOf,
 } from '../cluster/sync.js';
@@ -266,7 +267,7 @@ function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[]
         others.length === 0 ? 'repctl node add' : `repctl sync any ${String(others.length)}`,
       ),
     ];
-  findings.push(...commitsForNobody(leader));
+  findings.push(...unsynced(leader));
   const streaming = mine.filter((name) => senderFor(leader, name)?.state === 'streaming');
   if (streaming.length < target.k && !options.acceptWaiting)
     findings.push(
@@ -279,23 +280,12 @@ function obstacles(facts: Facts, leader: ReachableNode, asked: Asked): Finding[]
   return [...findings, ...(weaker(present, target) ? unheard(leader, present, options) : [])];
 }
 
-/** What becomes of commits that wait on the leader for replicas which do not follow, while a slot is made there. Pure. */
-export function unconfirmedAtLeader({ snapshot }: Facts): string[] {
-  const state = syncState(snapshot);
-  const waiting = state?.waiting ?? 0;
-  if (state === undefined || waiting === 0 || state.connected.length >= state.k) return [];
-  return [
-    `${waiting === 1 ? 'a commit waits' : `${String(waiting)} commits wait`} on ${state.leader} for replicas that do not follow, and a slot cannot be made while one does: these sessions are ended; their rows stay, and were not acknowledged`,
-  ];
-}
-
-/** Why commits on this node would wait for nobody whatever the sync mode is; empty where they wait. */
-export function commitsForNobody({ name, settings }: ReachableNode): Finding[] {
-  const commit = settings['synchronous_commit'] ?? 'on';
-  if (!['off', 'local'].includes(commit)) return [];
-  const message = `synchronous_commit is ${commit} on ${name}: its commits would wait for nobody.`;
-  const fix = 'alter system reset synchronous_commit; select pg_reload_conf()';
-  return [{ ...finding('sync-commit-off', message, fix), node: name }];
+/** Refuses a node whose commits would wait for nobody; empty where they wait. */
+export function unsynced(node: ReachableNode): Finding[] {
+  const commit = commitsForNobody(node);
+  if (commit === undefined) return [];
+  const message = `synchronous_commit is ${commit} on ${node.name}: its commits would wait for nobody.`;
+  return [{ ...finding('sync-commit-off', message, RESET_SYNCHRONOUS_COMMIT), node: node.name }];
 }
 
 const weaker = (from: Quorum, to: Quorum): boolean => from.k > 0 && !sameQuorum(weakerOf(from, to), from);

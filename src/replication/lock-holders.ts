@@ -44,10 +44,17 @@ export async function lockHolders(
   );
 }
 
-/** Ends their sessions, as far as this role may; returns how many ended within two seconds. */
-export async function endHolders(session: Session, holders: readonly LockHolder[]): Promise<number> {
+/** {@link endSessions} of those who hold the locks. */
+export const endHolders = (session: Session, holders: readonly LockHolder[]): Promise<number> =>
+  endSessions(
+    session,
+    holders.map(({ pid }) => pid),
+  );
+
+/** Ends sessions of the server, as far as this role may; returns how many ended within two seconds. */
+export async function endSessions(session: Session, pids: readonly number[]): Promise<number> {
   let ended = 0;
-  for (const { pid } of holders) {
+  for (const pid of pids) {
     const [row] = await session
       .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
       .catch((error: unknown) => {

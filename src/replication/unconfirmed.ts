@@ -9,6 +9,7 @@ import type { Fleet } from '../cluster/fleet.js';
 import { slotName } from '../cluster/names.js';
 import { quorumOf } from '../cluster/sync.js';
 import type { Session } from '../postgres/session.js';
+import { endSessions } from './lock-holders.js';
 
 /** How long a replica that is only connecting again may take, milliseconds. */
 const GRACE_MS = 1000;
@@ -45,25 +46,17 @@ async function endAgain(fleet: Fleet, node: string, over: AbortSignal): Promise<
 }
 
 /**
- * Ends them if fewer of the named replicas read their slots than must confirm; how many ended within two seconds. A
- * slot that is being made is active too, and has confirmed nothing yet.
+ * Ends them if fewer of the named replicas read their slots than must confirm. A slot that is being made is active
+ * too, and has confirmed nothing yet.
  */
-async function endUnconfirmed(session: Session): Promise<number> {
+async function endUnconfirmed(session: Session): Promise<void> {
   const [row] = await session.query<{ setting: string; slots: string[]; pids: number[] }>(
     `select current_setting('synchronous_standby_names') as setting,
             array(select slot_name::text from pg_replication_slots where active and confirmed_flush_lsn is not null) as slots,
             array(select pid from pg_stat_activity where wait_event = 'SyncRep') as pids`,
   );
   const quorum = quorumOf(row?.setting ?? '');
-  if (row === undefined || quorum === undefined) return 0;
-  if (quorum.names.filter((name) => row.slots.includes(slotName(name))).length >= quorum.k) return 0;
-  let ended = 0;
-  for (const pid of row.pids) {
-    const [answer] = await session
-      .query<{ done: boolean }>('select pg_terminate_backend($1, 2000) as done', [pid])
-      // 42501: somebody else's session.
-      .catch(() => []);
-    if (answer?.done === true) ended += 1;
-  }
-  return ended;
+  if (row === undefined || quorum === undefined) return;
+  if (quorum.names.filter((name) => row.slots.includes(slotName(name))).length >= quorum.k) return;
+  await endSessions(session, row.pids);
 }

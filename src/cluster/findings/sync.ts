@@ -3,7 +3,7 @@ import { ownSubscription, reachableNodes } from '../epochs.js';
 import type { Finding, Snapshot } from '../model.js';
 import { subscriptionEpoch } from '../names.js';
 import { isStaleLeader } from '../report.js';
-import { quorumOf, syncState, syncText } from '../sync.js';
+import { RESET_SYNCHRONOUS_COMMIT, commitsForNobody, quorumOf, syncState, syncText } from '../sync.js';
 
 export function syncFindings(snapshot: Snapshot): readonly Finding[] {
   const state = syncState(snapshot);
@@ -46,14 +46,14 @@ export function syncFindings(snapshot: Snapshot): readonly Finding[] {
     });
   for (const node of reachableNodes(snapshot)) {
     if (node.name === leader) {
-      const commit = node.settings['synchronous_commit'] ?? 'on';
-      if (state.k > 0 && ['off', 'local'].includes(commit))
+      const commit = commitsForNobody(node);
+      if (state.k > 0 && commit !== undefined)
         findings.push({
           code: 'sync-commit-off',
           severity: 'error',
           node: node.name,
           message: `synchronous_commit is ${commit}: commits wait for nobody although the sync mode is ${syncText(state)}`,
-          fix: 'alter system reset synchronous_commit; select pg_reload_conf()',
+          fix: RESET_SYNCHRONOUS_COMMIT,
         });
       continue;
     }

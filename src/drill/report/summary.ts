@@ -12,6 +12,10 @@ export interface Spread {
   readonly runs: number;
 }
 
+/** Runs that came to their end: `interrupted` and `failed` ones tell of nothing. */
+export const wholeRuns = (results: readonly DrillResult[]): DrillResult[] =>
+  results.filter(({ status }) => status === 'met' || status === 'violated');
+
 /** What is compared over runs; milliseconds, shares, rows, or operations a second. */
 export const FIGURES = {
   rto: 'Recovery',
