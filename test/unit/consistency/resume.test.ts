@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { resumeCommand } from '../../../src/cli/check-flags.js';
 import type { CheckRequest } from '../../../src/consistency/checking/request.js';
+import { openReport } from '../../../src/consistency/report.js';
 import {
   type CheckpointOptions,
   openCheckpoints,
@@ -206,4 +207,39 @@ test('what to type: as it was called, quoted for a shell', () => {
   expect(resumeCommand(['a', '--resume', '--where', "id > 5 and t = 'x'", '--report', '/tmp/a b'])).toBe(
     String.raw`repctl check --resume a --where 'id > 5 and t = '\''x'\''' --report '/tmp/a b'`,
   );
+});
+
+describe('the report of an interrupted check', () => {
+  let directory: string;
+  let file: string;
+  const noted = '{"n":1}\n';
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'repctl-report-'));
+    file = path.join(directory, 'diff.ndjson');
+    await writeFile(file, `${noted}{"n":"found again"}\n{"n":"hal`, { mode: 0o600 });
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+  const goOn = () => openReport(file, { bytes: Buffer.byteLength(noted), rows: 1 });
+
+  it('loses what was written after the last note, at the first line that comes', async () => {
+    const report = await goOn();
+    await report.add({ schema: 'public', name: 't' }, 'n2', [
+      { kind: 'missing', key: { id: '2' }, columns: [], proven: true, copies: null },
+    ]);
+    expect(await report.sync()).toMatchObject({ rows: 2 });
+    await report.close();
+    const [first, second, ...more] = (await readFile(file, 'utf8')).trimEnd().split('\n');
+    expect(`${first ?? ''}\n`).toBe(noted);
+    expect(JSON.parse(second ?? '')).toMatchObject({ table: 't', node: 'n2', kind: 'missing' });
+    expect(more).toEqual([]);
+  });
+  it('or at the end, where none comes', async () => {
+    expect(await (await goOn()).finish()).toEqual({ file, rows: 1 });
+    expect(await readFile(file, 'utf8')).toBe(noted);
+  });
+  it('but not for a check that is refused', async () => {
+    const before = await readFile(file, 'utf8');
+    await (await goOn()).close();
+    expect(await readFile(file, 'utf8')).toBe(before);
+  });
 });
