@@ -212,11 +212,11 @@ test('what to type: as it was called, quoted for a shell', () => {
 describe('the report of an interrupted check', () => {
   let directory: string;
   let file: string;
-  const noted = '{"n":1}\n';
+  const noted = '{"schema":"public","table":"t","node":"n2","kind":"missing"}\n';
   beforeEach(async () => {
     directory = await mkdtemp(path.join(tmpdir(), 'repctl-report-'));
     file = path.join(directory, 'diff.ndjson');
-    await writeFile(file, `${noted}{"n":"found again"}\n{"n":"hal`, { mode: 0o600 });
+    await writeFile(file, noted.repeat(20) + noted.slice(0, 9), { mode: 0o600 });
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
   const goOn = () => openReport(file, { bytes: Buffer.byteLength(noted), rows: 1 });
