@@ -151,7 +151,7 @@ describe('wrong credentials and targets', () => {
       (url) => url.replace(/\/[^/]*$/u, '/nope').replace('@', ':${SECRET}@'),
       /database "nope" does not exist/,
     ],
-    ['nobody there', (url) => url.replace(/:\d*(\d)\//u, ':$1/'), /cannot be reached/],
+    ['nobody there', (url) => url.replace(/:\d*(\d)\//u, ':1$1/'), /cannot be reached/],
     ['TLS where there is none', (url) => `${url.replace('@', ':${SECRET}@')}?sslmode=require`, /SSL/],
   ])('%s', async (_name, change, message) => {
     const file = write(
