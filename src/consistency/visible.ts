@@ -35,21 +35,33 @@ export interface Patience {
   leftMs: number;
 }
 
-/** True once everything up to `target` is visible on the replica; false when patience ran out. */
+/** How often it is asked whether there is still something to wait for, milliseconds. */
+const MEANWHILE_MS = 500;
+
+/**
+ * True once everything up to `target` is visible on the replica; false when patience ran out. `meanwhile` is called now
+ * and then while it waits; what it throws ends the wait.
+ */
 export async function waitVisible(
   replica: Session,
   subscription: number,
   target: Lsn,
   patience: Patience,
+  meanwhile?: () => Promise<void>,
 ): Promise<boolean> {
   const start = performance.now();
   const deadline = start + patience.leftMs;
+  let askAt = start + MEANWHILE_MS;
   let pauseMs = 1;
   let reached = await isVisible(replica, subscription, target);
   while (!reached && performance.now() < deadline) {
     const wait = pauseMs;
     await new Promise((resolve) => setTimeout(resolve, wait));
     pauseMs = Math.min(pauseMs * 2, 50);
+    if (meanwhile !== undefined && performance.now() > askAt) {
+      await meanwhile();
+      askAt = performance.now() + MEANWHILE_MS;
+    }
     reached = await isVisible(replica, subscription, target);
   }
   // Only waits in vain count: a check of a busy but healthy replica may wait ten thousand times.

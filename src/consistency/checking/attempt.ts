@@ -184,7 +184,7 @@ async function compareTables(
     const before = Number(course?.openBefore(found)?.rows ?? 0);
     let rows = before;
     const options = {
-      ...{ lanes, replicas, patience, blockRows, samples, course, still: frozen !== undefined },
+      ...{ lanes, replicas, epoch, patience, blockRows, samples, course, still: frozen !== undefined },
       onRows: (more: number) => {
         rows += more;
         onProgress?.({ table, rows, before, ofRows: shape.estimatedRows });

@@ -9,6 +9,7 @@ import { type TableResult, nodeResult, skippedNode, tableResult } from '../resul
 import { type Patience, leaderPosition, waitVisible } from '../visible.js';
 import { type Course } from '../resume/course.js';
 import { pointOf } from '../resume/saved.js';
+import { assertEpoch } from './epoch.js';
 import { type SeenTable, isUnchanged } from './seen.js';
 
 export interface TableOptions extends Pick<
@@ -17,15 +18,17 @@ export interface TableOptions extends Pick<
 > {
   readonly lanes: readonly Lane[];
   readonly replicas: readonly ReachableNode[];
+  /** The epoch of the leader that is compared with. */
+  readonly epoch: number;
   /** How long each replica may still be waited for. */
   readonly patience: ReadonlyMap<string, Patience>;
   /** Where it is noted down how far it is, and where it goes on. */
   readonly course?: Course | undefined;
 }
 
-/** Throws when the leader is lost, and for an abort; whatever else fails leaves its nodes unverified. */
+/** Throws when the leader is lost or another one reigns, and for an abort; whatever else fails leaves its nodes unverified. */
 export async function checkTable(seen: SeenTable, options: TableOptions): Promise<TableResult> {
-  const { lanes, replicas, patience, course, ...rest } = options;
+  const { lanes, replicas, epoch, patience, course, ...rest } = options;
   const open = course?.openBefore(seen);
   const start = performance.now() - (open?.durationMs ?? 0);
   const subscriptions = new Map(replicas.map((replica) => [replica.name, ownSubscription(replica)]));
@@ -52,7 +55,9 @@ export async function checkTable(seen: SeenTable, options: TableOptions): Promis
         const session = lane.nodes.get(node);
         if (!subscription?.enabled || !session || copying(subscription.tables, seen.table)) return false;
         const target = await leaderPosition(lane.leader);
-        return waitVisible(session, subscription.oid, target, patience.get(node) ?? { leftMs: 0 });
+        // Whoever follows another leader by now never shows what this one has.
+        const reigns = () => assertEpoch([lane.leader, session], epoch);
+        return waitVisible(session, subscription.oid, target, patience.get(node) ?? { leftMs: 0 }, reigns);
       },
     });
     const altered = lanes[0] === undefined || (await isUnchanged(lanes[0].leader, seen)) ? null : ALTERED;

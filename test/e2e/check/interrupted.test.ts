@@ -27,11 +27,18 @@ beforeAll(async () => {
 });
 afterAll(() => servers.down());
 
+/** The digest of a block, or the settings around it. */
+const READING = /bit_xor|enable_indexscan/u;
+
 /** A check that takes some seconds, and the moment from which its sessions are at work. */
-async function slowCheck(args: readonly string[] = [], node = 'n3') {
+async function slowCheck(
+  args: readonly string[] = [],
+  node = 'n3',
+  { doing = READING, rate = '4000rows' } = {},
+) {
   const child = spawn(
     process.execPath,
-    [PROGRAM, 'check', '--json', '--max-rate', '4000rows', '--block-rows', '500', ...args],
+    [PROGRAM, 'check', '--json', '--max-rate', rate, '--block-rows', '500', ...args],
     { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let stdout = '';
@@ -52,8 +59,7 @@ async function slowCheck(args: readonly string[] = [], node = 'n3') {
     (rows) => {
       // It has to be caught at work: one that is over already says why.
       if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
-      // The digest of a block, or the settings around it.
-      return rows.some(({ query }) => /bit_xor|enable_indexscan/u.test(query));
+      return rows.some(({ query }) => doing.test(query));
     },
   );
   return { child, ended };
@@ -114,6 +120,28 @@ describe('another leader meanwhile', () => {
     expect(result.tables.flatMap(({ nodes }) => nodes.map(({ node }) => node))).toEqual(['n1', 'n3', 'n4']);
   });
 
+  test('a switchover while a replica is waited for: noticed at once, not when patience is over', async () => {
+    const held = await servers.superuser('n3');
+    await held.simple('begin; lock table products in share mode');
+    const leader = await servers.fleet().session('n2');
+    await leader.simple(`update products set name = 'Other thing' where sku = 'SKU-20000'`);
+    const { ended } = await slowCheck(['--timeout', '120'], 'n3', {
+      doing: /received_lsn/u,
+      rate: '1000000rows',
+    });
+    const began = performance.now();
+    expect(await runCli(['switchover', 'n1', '--without', 'n3', '--yes'], { env })).toMatchObject({
+      code: 0,
+    });
+    await held.close();
+    expect(await runCli(['rewire', 'n3', '--yes'], { env })).toMatchObject({ code: 0 });
+    const { code, result } = await ended;
+    expect({ code, result }).toMatchObject({ code: 0, result: { leader: 'n1', verdict: 'equal' } });
+    expect(result.restarts).toBeGreaterThanOrEqual(1);
+    expect(performance.now() - began).toBeLessThan(60_000);
+    expect(await runCli(['switchover', 'n2', '--yes'], { env })).toMatchObject({ code: 0 });
+  });
+
   test('a failover: begun anew under the new leader, the dead one is unreachable, the others are equal', async () => {
     const { child, ended } = await slowCheck();
     child.kill('SIGSTOP');
@@ -124,7 +152,7 @@ describe('another leader meanwhile', () => {
     const { code, result } = await ended;
     expect({ code, result }).toMatchObject({
       code: 4,
-      result: { epoch: 3, verdict: 'unverified', unreachable: [{ node: 'n2' }] },
+      result: { epoch: 5, verdict: 'unverified', unreachable: [{ node: 'n2' }] },
     });
     expect(result.leader).not.toBe('n2');
     expect(result.tables.flatMap(({ nodes }) => nodes.map(({ verdict }) => verdict))).toEqual([
