@@ -7,6 +7,7 @@ import { RepctlError } from '../errors.js';
 import { PRODUCTS, productsTableSql } from '../products/schema.js';
 import { type Sandbox, delayLinks, startSandbox, toClusterConfig, toFileConfig } from '../sandbox/sandbox.js';
 import type { Children, Ran } from './children.js';
+import { followPhysically } from './physical.js';
 import type { ClusterPart } from './scenario.js';
 import { STOCK, firstRows, firstRowsSql } from './workload/rows.js';
 
@@ -38,17 +39,20 @@ export async function openGround(request: GroundRequest): Promise<Ground> {
     proxy: true,
     cluster: 'drill',
     settings: cluster.settings,
+    diskMegabytes: cluster.disk,
     signal: request.signal,
     notice: say,
   });
   const seconds = (ms: number): number => ms / 1000;
+  const physical = cluster.replication === 'physical';
   const { cluster: name, tables, nodes } = toFileConfig(sandbox);
   await writeFile(
     request.configFile,
     stringify({
       cluster: name,
       tables,
-      nodes,
+      // Of physical standbys repctl knows nothing: its cluster is their leader alone.
+      nodes: physical ? Object.fromEntries(Object.entries(nodes).slice(0, 1)) : nodes,
       connectTimeout: seconds(cluster.connectTimeout),
       statementTimeout: seconds(cluster.statementTimeout),
       drainTimeout: seconds(cluster.drainTimeout),
@@ -61,9 +65,13 @@ export async function openGround(request: GroundRequest): Promise<Ground> {
     statementTimeoutMs: cluster.statementTimeout,
     drainTimeoutMs: cluster.drainTimeout,
   };
-  await fill(config);
+  await fill({ ...config, nodes: physical ? config.nodes.slice(0, 1) : config.nodes });
   say('building the cluster');
   succeeded(await children.repctl(['cluster', 'create', '--yes']), 'cluster create');
+  if (physical) {
+    say('copying the leader to its standbys');
+    await followPhysically(sandbox, cluster.settings);
+  }
   if (cluster.sync !== 'async')
     succeeded(await children.repctl(['sync', ...cluster.sync.split(' '), '--yes']), 'sync');
   if (cluster.delay > 0) await delayLinks(sandbox, cluster.delay);

@@ -114,7 +114,16 @@ export interface StrandedLine {
   readonly changes: number;
 }
 
-export type Line = StartLine | WriteLine | ReadLine | LookLine | StepLine | StrandedLine | FinalLine;
+/** What servers have sent each other through the links since the proxy began. */
+export interface TrafficLine {
+  readonly kind: 'traffic';
+  readonly at: number;
+  /** Bytes by the node that sent them. */
+  readonly sent: Readonly<Record<string, number>>;
+}
+
+export type Line =
+  StartLine | WriteLine | ReadLine | LookLine | StepLine | StrandedLine | TrafficLine | FinalLine;
 
 /** Reads samples.ndjson; a last line that was cut short is left out. */
 export function parseHistory(text: string): Line[] {
@@ -133,6 +142,7 @@ export interface History {
   readonly looks: readonly LookLine[];
   readonly steps: readonly StepLine[];
   readonly stranded: readonly StrandedLine[];
+  readonly traffic: readonly TrafficLine[];
   readonly finals: readonly FinalLine[];
 }
 
@@ -146,6 +156,7 @@ export function sorted(lines: readonly Line[]): History {
     looks: of('look'),
     steps: of('step'),
     stranded: of('stranded'),
+    traffic: of('traffic'),
     finals: of('final'),
   };
 }

@@ -5,6 +5,7 @@
 import { formatMs } from './format.js';
 import { type Roles, nodeNames, resolve } from './roles.js';
 import { FAULTS, type Scenario, type Step } from './scenario.js';
+import { isOperation } from './step-text.js';
 
 export interface Problem {
   /** Below the scenario: ['steps', 2, 'kill']. */
@@ -21,6 +22,8 @@ interface World {
   former: string | null | undefined;
   readonly states: Map<string, NodeState>;
   readonly isolated: Set<string>;
+  /** Whether each node has a disk of its own. */
+  readonly bounded: boolean;
 }
 
 export function problemsOf(scenario: Scenario): Problem[] {
@@ -30,6 +33,7 @@ export function problemsOf(scenario: Scenario): Problem[] {
     former: null,
     states: new Map(),
     isolated: new Set(),
+    bounded: scenario.cluster.disk !== undefined,
   };
   return [
     ...scenario.steps.flatMap((step, index) => inStep(step, index, world)),
@@ -37,6 +41,7 @@ export function problemsOf(scenario: Scenario): Problem[] {
     ...unsafe(scenario),
     ...unjudgeable(scenario),
     ...impossibleSync(scenario),
+    ...notOfRepctl(scenario),
   ];
 }
 
@@ -113,6 +118,13 @@ function inStep(step: Step, index: number, world: World): Problem[] {
       if (world.isolated.size === 0) say('nothing is isolated then.');
       each(step.heal, () => undefined);
       break;
+    case 'fill':
+    case 'free': {
+      if (!world.bounded)
+        say('give the nodes disks of their own (cluster.disk): this machine’s is not filled.');
+      each(step.action === 'fill' ? step.fill : step.free, () => undefined);
+      break;
+    }
     case 'delay':
       each(step.delay.node, () => undefined);
       break;
@@ -229,6 +241,24 @@ function unjudgeable(scenario: Scenario): Problem[] {
     ...(expect.staleEventual !== undefined && (!reads || !workload.readers.levels.includes('eventual'))
       ? [cannot('staleEventual', 'nobody reads at level eventual')]
       : []),
+  ];
+}
+
+/** Physical standbys are not repctl's. */
+function notOfRepctl({ cluster, steps, random }: Scenario): Problem[] {
+  if (cluster.replication !== 'physical') return [];
+  const cannot = (path: readonly (string | number)[], what: string): Problem => ({
+    path,
+    message: `${what} with physical standbys.`,
+  });
+  return [
+    ...(new Set(cluster.pg).size > 1 ? [cannot(['cluster', 'pg'], 'there are no two majors')] : []),
+    ...(cluster.sync === 'async' ? [] : [cannot(['cluster', 'sync'], 'repctl has no hand in commits')]),
+    ...(cluster.disk === undefined ? [] : [cannot(['cluster', 'disk'], 'there are no disks of their own')]),
+    ...(random > 0 ? [cannot(['random'], 'repctl can mend nothing')] : []),
+    ...steps.flatMap((step, index) =>
+      isOperation(step.action) ? [cannot(['steps', index, step.action], 'repctl has nothing to do')] : [],
+    ),
   ];
 }
 

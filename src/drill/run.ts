@@ -4,12 +4,12 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 import { PRODUCTS } from '../products/schema.js';
-import { type Sandbox, down, readState } from '../sandbox/sandbox.js';
+import { type Sandbox, down, proxyStatus, readState } from '../sandbox/sandbox.js';
 import { type Children, openChildren, ownEnvironment } from './children.js';
 import { environmentOf } from './environment.js';
 import { finalsOf, newestEpoch } from './finals.js';
 import { type Ground, openGround } from './ground.js';
-import { type Line, type StepLine, sorted } from './history.js';
+import { type Line, type StepLine, type TrafficLine, sorted } from './history.js';
 import { type End, measure } from './judge/measure.js';
 import { verdictsOf } from './judge/verdicts.js';
 import { type Live, openLive } from './live.js';
@@ -151,6 +151,7 @@ async function played(running: Running): Promise<Outcome> {
       },
     });
     const live = openLive();
+    add(await trafficIn(ground.sandbox, -LEAD_MS));
     origin = clock() + LEAD_MS;
     const load = startLoad(
       children,
@@ -165,7 +166,12 @@ async function played(running: Running): Promise<Outcome> {
       },
       (line) => {
         live.add(line);
-        if (!broken.signal.aborted) add(line);
+        if (broken.signal.aborted) return;
+        try {
+          add(line);
+        } catch {
+          // `broken` ends the run in its turn: thrown here, out of a stream, it would end the process with its servers up.
+        }
       },
     );
     await delay(LEAD_MS);
@@ -194,6 +200,7 @@ async function played(running: Running): Promise<Outcome> {
     const ms = now();
     watch.judging();
     await load.stop();
+    add(await trafficIn(ground.sandbox, now()));
     if (broken.signal.aborted) throw broken.signal.reason;
     const end = error === undefined ? await settled(running) : { state: null, epoch: null };
     const epoch = await newestEpoch(ground.direct);
@@ -204,6 +211,14 @@ async function played(running: Running): Promise<Outcome> {
     if (error instanceof RepctlError && error.code === 'recording-failed') throw error;
     return { sandbox: ground?.sandbox, ms: null, end: { state: null, epoch: null }, error };
   }
+}
+
+/** What the links have carried so far; a proxy that does not answer has carried nothing that is known. */
+async function trafficIn(sandbox: Sandbox, at: number): Promise<TrafficLine> {
+  const links = (await proxyStatus(sandbox).catch(() => [])).filter(({ from }) => from !== 'clients');
+  const sent: Record<string, number> = {};
+  for (const { to, answered } of links) sent[to] = (sent[to] ?? 0) + answered;
+  return { kind: 'traffic', at, sent };
 }
 
 /** What `repctl status` says, waited for while it is not well. */

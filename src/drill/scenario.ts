@@ -62,7 +62,18 @@ const operated = <Key extends string>(key: Key) => {
   return z.strictObject({ ...operation, ...({ [key]: target } as Record<Key, typeof target>) });
 };
 
-export const FAULTS = ['kill', 'stop', 'start', 'pause', 'resume', 'isolate', 'heal', 'delay'] as const;
+export const FAULTS = [
+  'kill',
+  'stop',
+  'start',
+  'pause',
+  'resume',
+  'isolate',
+  'heal',
+  'delay',
+  'fill',
+  'free',
+] as const;
 export const OPERATIONS = [
   'switchover',
   'failover',
@@ -90,6 +101,8 @@ export const STEPS = {
   pause: faulty('pause'),
   resume: faulty('resume'),
   heal: faulty('heal'),
+  fill: faulty('fill'),
+  free: faulty('free'),
   isolate: z.strictObject({ ...common, isolate: z.union([ref, cut]) }),
   delay: z.strictObject({
     ...common,
@@ -130,6 +143,10 @@ export const clusterSchema = z.strictObject({
   sync: z._default(z.string().check(z.regex(/^(?:async|all|any \d)$/)), 'async'),
   /** Each way on every link between nodes. */
   delay: z._default(duration, 0),
+  /** `physical`: the others are standbys of n1 that stream its WAL, a yardstick that repctl has no hand in. */
+  replication: z._default(z.enum(['logical', 'physical']), 'logical'),
+  /** Megabytes of a disk of its own for each node, so that it can be filled. */
+  disk: z.optional(whole(100, 100_000)),
   /** Server settings of every node. */
   settings: z._default(z.record(text(), z.pipe(z.transform(String), z.string())), {}),
   connectTimeout: z._default(duration, 3000),

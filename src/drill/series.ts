@@ -1,4 +1,6 @@
 /** Several drills, one after the other. */
+import { EXIT, RepctlError } from '../errors.js';
+import { diskProblem } from '../sandbox/sandbox.js';
 import type { DrillResult } from './result.js';
 import { type DrillWatch, runDrill } from './run.js';
 import type { Scenario } from './scenario.js';
@@ -18,9 +20,37 @@ export interface SeriesRequest {
   readonly watch: DrillWatch;
 }
 
-/** All of them, whatever becomes of one; after Ctrl-C those that were begun. Throws what runDrill throws. */
-export async function runDrills(request: SeriesRequest): Promise<KeptResult[]> {
-  const { scenarios, seed, repeat, signal } = request;
+export interface Skipped {
+  readonly scenario: string;
+  readonly why: string;
+}
+
+export interface Series {
+  readonly results: readonly KeptResult[];
+  /** Experiments that this machine does not permit. */
+  readonly skipped: readonly Skipped[];
+}
+
+/**
+ * All of them, whatever becomes of one; after Ctrl-C those that were begun. What cannot be tried here is skipped. Throws
+ * `drills-skipped` (exit 6) where nothing is left to run, and what runDrill throws.
+ */
+export async function runDrills(request: SeriesRequest): Promise<Series> {
+  const { seed, repeat, signal } = request;
+  const limited = request.scenarios.filter((one) => one.cluster.disk !== undefined);
+  const why = limited.length === 0 ? undefined : await diskProblem();
+  const skipped = why === undefined ? [] : limited.map((one) => ({ scenario: titleOf(one), why }));
+  const scenarios =
+    why === undefined ? request.scenarios : request.scenarios.filter((one) => !limited.includes(one));
+  if (why !== undefined && scenarios.length === 0)
+    throw new RepctlError(
+      'drills-skipped',
+      `${skipped.map((one) => one.scenario).join(', ')}: skipped. ${why}`,
+      {
+        exit: EXIT.refused,
+        hint: 'Nothing was started. It takes Linux and root; in a container also the capability SYS_ADMIN.',
+      },
+    );
   const all = scenarios.flatMap((scenario) =>
     Array.from({ length: repeat }, (_, index) => ({ scenario, seed: seed + index })),
   );
@@ -37,11 +67,14 @@ export async function runDrills(request: SeriesRequest): Promise<KeptResult[]> {
     });
     results.push({ ...result, directory, config });
   }
-  return results;
+  return { results, skipped };
 }
+
+const titleOf = ({ name, variant }: Pick<Scenario, 'name' | 'variant'>): string =>
+  variant === null ? name : `${name}/${variant}`;
 
 const commandOf = ({ name, variant, file }: Scenario, seed: number): string => {
   const shipped = file.endsWith(`/scenarios/${name}.yaml`);
-  const what = shipped ? `${name}${variant === null ? '' : `/${variant}`}` : file;
+  const what = shipped ? titleOf({ name, variant }) : file;
   return `repctl drill run ${what} --seed ${String(seed)}`;
 };

@@ -61,6 +61,10 @@ export function stepTitle(step: Step, name: (ref: string) => string = (ref) => r
       return `wake ${named(step.resume)}`;
     case 'heal':
       return `heal ${named(step.heal)}`;
+    case 'fill':
+      return `fill the disk of ${named(step.fill)}`;
+    case 'free':
+      return `room on the disk of ${named(step.free)}`;
     case 'isolate': {
       const cut = typeof step.isolate === 'string' ? { node: step.isolate } : step.isolate;
       const clients = 'clients' in cut ? cut.clients : undefined;

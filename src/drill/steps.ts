@@ -4,7 +4,15 @@ import { connectionOf } from '../config/connection.js';
 import { RepctlError, messageOf } from '../errors.js';
 import { type Session, openSession } from '../postgres/session.js';
 import { type NodeAction, actOn } from '../sandbox/actions.js';
-import { type Sandbox, delayLinks, heal, isolate, nodeOf as nodeAt } from '../sandbox/sandbox.js';
+import {
+  type Sandbox,
+  delayLinks,
+  fillNode,
+  freeNode,
+  heal,
+  isolate,
+  nodeOf as nodeAt,
+} from '../sandbox/sandbox.js';
 import type { Children, Ran } from './children.js';
 import { type Roles, resolve } from './roles.js';
 import type { Step } from './scenario.js';
@@ -48,6 +56,10 @@ function refsOf(step: Step): string | readonly string[] | undefined {
       return step.resume;
     case 'heal':
       return step.heal;
+    case 'fill':
+      return step.fill;
+    case 'free':
+      return step.free;
     case 'isolate':
       return typeof step.isolate === 'string' ? step.isolate : step.isolate.node;
     case 'delay':
@@ -113,6 +125,12 @@ async function attempt(world: StepWorld, step: Step, roles: Roles): Promise<Step
     }
     case 'heal':
       for (const node of nodes) await heal(world.sandbox, node);
+      return { ok: true };
+    case 'fill':
+      await Promise.all(nodes.map((node) => fillNode(world.sandbox, node)));
+      return { ok: true };
+    case 'free':
+      await Promise.all(nodes.map((node) => freeNode(world.sandbox, node)));
       return { ok: true };
     case 'delay':
       if (step.delay.node === 'all') await delayLinks(world.sandbox, step.delay.each);

@@ -45,6 +45,16 @@ const MORE: Readonly<Record<string, Kind>> = {
     }),
   },
   balance: { head: 'Balance of reads', measure: known((m) => m.readBalance ?? null) },
+  bytesPerWrite: {
+    head: 'Bytes sent a write',
+    measure: known((m) => {
+      // Runs that were recorded before this was counted have none.
+      const sent = Object.values(m.sentBytes ?? {});
+      return sent.length === 0 || m.writes.ok === 0
+        ? null
+        : Math.round(sent.reduce((sum, bytes) => sum + bytes, 0) / m.writes.ok);
+    }),
+  },
   broughtBack: { head: 'Rows brought back', measure: known((m) => m.rpo?.broughtBack ?? null) },
   violations: {
     head: 'Promises broken',

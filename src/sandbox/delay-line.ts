@@ -3,9 +3,12 @@ import { Transform, type TransformCallback } from 'node:stream';
 
 /**
  * Each piece comes out `delayMs()` milliseconds after it went in, in order; many are under way at once, so that
- * throughput stays. With no delay and nothing under way it passes at once.
+ * throughput stays. With no delay and nothing under way it passes at once. `count` hears how many bytes went in.
  */
-export function delayLine(delayMs: () => number): Transform {
+export function delayLine(
+  delayMs: () => number,
+  count: (bytes: number) => void = () => undefined,
+): Transform {
   const queue: { readonly at: number; readonly chunk: Buffer }[] = [];
   let timer: NodeJS.Timeout | undefined;
   let ended: TransformCallback | undefined;
@@ -21,6 +24,7 @@ export function delayLine(delayMs: () => number): Transform {
   };
   const line = new Transform({
     transform(chunk: Buffer, _encoding, done) {
+      count(chunk.length);
       const delay = delayMs();
       if (delay === 0 && queue.length === 0) {
         done(null, chunk);

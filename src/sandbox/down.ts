@@ -1,5 +1,6 @@
 /** Ends and removes a sandbox, whatever state it is in. */
 import { removeDirectory } from './directory.js';
+import { unmountBelow } from './disk.js';
 import type { Sandbox } from './model.js';
 import { stopProxy } from './proxy-control.js';
 import path from 'node:path';
@@ -7,7 +8,7 @@ import { processes, signalProcess, waitGone } from './process.js';
 import { killServer, removeSharedMemory } from './server.js';
 
 /**
- * Leaves no process, socket, file or memory segment. The servers are killed, not shut down: their data goes
+ * Leaves no process, socket, file, memory segment or mounted disk. The servers are killed, not shut down: their data goes
  * away anyway, and a checkpoint would only take time. Run twice, it leaves what running it once leaves.
  */
 export async function downSandbox(sandbox: Sandbox): Promise<void> {
@@ -22,6 +23,7 @@ export async function downSandbox(sandbox: Sandbox): Promise<void> {
   const failed = results.find((one) => one.status === 'rejected');
   // The directory says where the processes are: it stays as long as one of them does.
   if (failed) throw failed.reason;
+  await unmountBelow(sandbox.directory);
   await removeDirectory(sandbox.directory, sandbox.createdDirectory);
 }
 

@@ -24,6 +24,8 @@ export interface RouteStatus {
   /** Milliseconds each way. */
   readonly delayMs: number;
   readonly connections: number;
+  /** Bytes that `to` has sent to `from` since the proxy began. */
+  readonly answered: number;
 }
 
 export interface Relay {
@@ -50,6 +52,7 @@ interface Gate {
   readonly pairs: Set<Pair>;
   passage: Passage;
   delayMs: number;
+  answered: number;
 }
 
 /** Listens on every route's port. Rejects when one of them is taken; nothing listens then. */
@@ -77,13 +80,14 @@ export async function openRelay(routes: readonly ProxyRoute[]): Promise<Relay> {
       return chosen.length;
     },
     status: () =>
-      gates.map(({ route, passage, delayMs, pairs }) => ({
+      gates.map(({ route, passage, delayMs, pairs, answered }) => ({
         from: route.from,
         to: route.to,
         listen: route.listen,
         passage,
         delayMs,
         connections: pairs.size,
+        answered,
       })),
     close,
   };
@@ -106,13 +110,18 @@ function makeGate(route: ProxyRoute): Gate {
     pairs: new Set(),
     passage: 'open',
     delayMs: 0,
+    answered: 0,
   };
   return gate;
 }
 
 function accept(gate: Gate, client: Socket): void {
-  const line = () => delayLine(() => gate.delayMs);
-  const pair: Pair = { client, lines: [line(), line()], frozen: true };
+  const there = delayLine(() => gate.delayMs);
+  const back = delayLine(
+    () => gate.delayMs,
+    (bytes) => (gate.answered += bytes),
+  );
+  const pair: Pair = { client, lines: [there, back], frozen: true };
   gate.pairs.add(pair);
   watch(gate, pair, client);
   if (gate.passage === 'reset') drop(gate, pair, true);

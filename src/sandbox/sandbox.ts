@@ -1,6 +1,7 @@
 /** What can be done to a sandbox that is up: the entrance to this folder. */
 import { configSchema, type ClusterConfig, type FileConfig } from '../config/schema.js';
 import { RepctlError } from '../errors.js';
+import { fillDisk, freeDisk } from './disk.js';
 import { downSandbox } from './down.js';
 import { type Cut, routesOf } from './faults.js';
 import type { NodeProcessState, Sandbox, SandboxNode } from './model.js';
@@ -9,6 +10,7 @@ import type { RouteStatus } from './relay.js';
 import { killServer, pauseServer, resumeServer, serverState, startServer, stopServer } from './server.js';
 
 export { startSandbox, superuserSession, type Phase, type SandboxOptions } from './start.js';
+export { diskProblem } from './disk.js';
 export { readState } from './state.js';
 export { proxyRuns, proxyStatus, startProxy, stopProxy } from './proxy-control.js';
 export type { Passage, RouteStatus } from './relay.js';
@@ -46,6 +48,15 @@ export const pauseNode = (sandbox: Sandbox, name: string): Promise<number> =>
 /** SIGCONT of all its processes. The number of processes. */
 export const resumeNode = (sandbox: Sandbox, name: string): Promise<number> =>
   resumeServer(nodeOf(sandbox, name));
+
+/** Nothing more can be written to its disk, which must be one of its own. Throws `disk-unbounded`. */
+export const fillNode = (sandbox: Sandbox, name: string): Promise<void> => fillDisk(nodeOf(sandbox, name));
+
+/** Room on its disk again; a server that the full disk has brought down is started. */
+export async function freeNode(sandbox: Sandbox, name: string): Promise<void> {
+  await freeDisk(nodeOf(sandbox, name));
+  await startNode(sandbox, name);
+}
 
 export const nodeState = (sandbox: Sandbox, name: string): Promise<NodeProcessState> =>
   serverState(nodeOf(sandbox, name));

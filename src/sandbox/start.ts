@@ -8,6 +8,7 @@ import { ident, literal } from '../postgres/quote.js';
 import { type Session, openSession } from '../postgres/session.js';
 import { binaryCache, serverAccount } from './account.js';
 import { type Binaries, findBinaries } from './binaries.js';
+import { mountDisk } from './disk.js';
 import { prepareDirectory, removeDirectory } from './directory.js';
 import { downSandbox } from './down.js';
 import {
@@ -40,6 +41,8 @@ export interface SandboxOptions {
   /** A TCP proxy in front of each link between nodes and in front of each node's clients. */
   proxy?: boolean;
   cluster?: string;
+  /** Each node's data on a disk of its own of so many megabytes (Linux, root): one that can be filled. Not for twins. */
+  diskMegabytes?: number | undefined;
   /** Server settings for every node, over the sandbox's own. */
   settings?: Readonly<Record<string, string>>;
   cache?: string;
@@ -228,6 +231,10 @@ async function makeDataDirectories(
     const directory = path.dirname(node.dataDirectory);
     await mkdir(directory, { mode: 0o700 });
     await owned(directory);
+    if (options.diskMegabytes !== undefined) {
+      await mkdir(node.dataDirectory, { mode: 0o700 });
+      await mountDisk(node.dataDirectory, options.diskMegabytes, host.account);
+    }
   }
   const passwordFile = path.join(path.dirname(path.dirname(first.dataDirectory)), 'initdb.password');
   await writeFile(passwordFile, `${secrets.superuser}\n`, { mode: 0o600 });

@@ -3,7 +3,7 @@ import type { DrillResult } from '../drill/result.js';
 import type { Verdict } from '../drill/judge/verdicts.js';
 import type { ScenarioSummary } from '../drill/list.js';
 import type { LiveView } from '../drill/live.js';
-import type { KeptResult } from '../drill/series.js';
+import type { KeptResult, Series } from '../drill/series.js';
 import type { StepLine } from '../drill/history.js';
 import type { Style } from './color.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
@@ -60,16 +60,16 @@ export function renderLive(view: LiveView, frame: string, { c, width }: Style): 
   ];
 }
 
-export interface DrillReport {
-  readonly results: readonly KeptResult[];
+export interface DrillReport extends Series {
   readonly met: boolean;
 }
 
 /** All runs, one after the other, and a table where there are several. */
-export function renderDrill({ results }: DrillReport, style: Style): string {
+export function renderDrill({ results, skipped }: DrillReport, style: Style): string {
   return [
     ...results.map((result) => renderResult(result, style)),
     ...(results.length > 1 ? [renderAll(results, style)] : []),
+    ...skipped.map((one) => style.c.yellow(`! ${one.scenario} was skipped. ${one.why}`)),
   ].join('\n\n');
 }
 

@@ -51,7 +51,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
     const scenarios = loadScenarios(flags.all ? shippedFiles() : named);
     const watch = drillWatch(process.stderr, this.errStyle(), this.jsonEnabled());
     try {
-      const results = await runDrills({
+      const { results, skipped } = await runDrills({
         scenarios,
         seed: flags.seed,
         repeat: flags.repeat,
@@ -64,7 +64,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
       const met = results.every((one) => one.status === 'met');
       const interrupted = results.some((one) => one.status === 'interrupted');
       this.exitWith(met ? EXIT.done : interrupted ? EXIT.interrupted : EXIT.unhealthy);
-      return this.show({ results, met }, renderDrill);
+      return this.show({ results, skipped, met }, renderDrill);
     } finally {
       watch.end();
     }

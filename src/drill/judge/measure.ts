@@ -4,6 +4,7 @@ import { judgeBalance } from './balance.js';
 import { type Stale, type Violations, judgeGuarantees, staleReads } from './guarantees.js';
 import { type NodeLag, judgeLag } from './lag.js';
 import { type RowVerdict, judgeRows, leaderOf } from './rows.js';
+import { judgeTraffic } from './traffic.js';
 import { type Recovery, type Service, judgeService, recoveries } from './service.js';
 
 /** What `repctl status` said when all was over; null where it was not asked. */
@@ -31,6 +32,8 @@ export interface Measurements {
     Record<'doubled' | 'phantoms' | 'totals' | keyof Violations, readonly string[]>
   >;
   readonly lag: Readonly<Record<string, NodeLag>>;
+  /** Bytes that each node sent to others while clients were at work; null: not counted. */
+  readonly sentBytes: Readonly<Record<string, number>> | null;
   /** Nodes whose rows differ from the leader's in the end. */
   readonly differing: readonly string[];
   readonly end: End & { readonly leader: string | null };
@@ -67,6 +70,7 @@ export function measure(history: History, ms: number, end: End): Measurements {
       ...judgeGuarantees(history),
     },
     lag: judgeLag(history),
+    sentBytes: judgeTraffic(history.traffic),
     differing: history.finals
       .filter((final) => final !== leader && final.rows?.digest !== leader?.rows?.digest)
       .map((final) => final.node),

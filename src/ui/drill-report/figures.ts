@@ -4,7 +4,7 @@ import { formatCount, formatDuration } from '../format.js';
 
 const ROWS: ReadonlySet<string> = new Set(['lost', 'errors', 'broughtBack', 'staleEventual', 'rpo']);
 const TIME =
-  /^(?:rto|noWrites|noReads|writeP50|writeP99|readP99|lagP95|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
+  /^(?:rto|noWrites|noReads|writeP50|writeP99|readP50|readP99|lagP50|lagP95|pause|took:.*|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
 
 export const NONE = '–';
 
@@ -12,7 +12,7 @@ export const NONE = '–';
 export function figureText(figure: Figure | (string & {}), value: number | string | null): string {
   if (value === null) return NONE;
   if (typeof value === 'string') return value;
-  if (/(?:[aA]vailability|balance)$/u.test(figure)) return `${(value * 100).toFixed(2)} %`;
+  if (/(?:[aA]vailability|balance)$|^stale:/u.test(figure)) return `${(value * 100).toFixed(2)} %`;
   if (TIME.test(figure)) return value < 10 ? `${value.toFixed(1)} ms` : formatDuration(value);
   if (ROWS.has(figure) || Number.isInteger(value)) return formatCount(value);
   return value.toFixed(1);

@@ -1,7 +1,8 @@
 /** `repctl drill` as a person runs it: short drills on real servers, one that is refused, killed, interrupted. */
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { diskProblem, mountDisk, unmountBelow } from '../../../src/sandbox/disk.js';
 import { processes } from '../../../src/sandbox/process.js';
 import type { DrillResult } from '../../../src/drill/result.js';
 import { parseHistory } from '../../../src/drill/history.js';
@@ -13,6 +14,9 @@ interface Report {
   met: boolean;
   results: (DrillResult & { directory: string })[];
 }
+
+/** Why no small disk can be mounted here. */
+const noDisks = await diskProblem();
 
 let cli: Cli;
 let sandbox: string;
@@ -82,7 +86,7 @@ describe('drill', () => {
     expect(result?.command).toBe(`repctl drill run ${killed} --seed 3`);
     const lines = parseHistory(readFileSync(path.join(result?.directory ?? '', 'samples.ndjson'), 'utf8'));
     expect(new Set(lines.map((line) => line.kind))).toEqual(
-      new Set(['start', 'write', 'read', 'look', 'step', 'final']),
+      new Set(['traffic', 'start', 'write', 'read', 'look', 'step', 'final']),
     );
     expect(await left()).toEqual([]);
   });
@@ -114,6 +118,29 @@ describe('drill', () => {
     // Passwords of servers that are gone are not kept.
     expect(existsSync(path.join(drills, run, 'repctl.yaml'))).toBe(false);
   });
+
+  it.skipIf(noDisks !== undefined)(
+    'a full disk while recording ends it, with everything taken down',
+    async () => {
+      const state = path.join(cli.home, 'state');
+      mkdirSync(state, { recursive: true });
+      await mountDisk(state, 1, null);
+      try {
+        // What is left is enough to begin with, for some seconds of samples.
+        writeFileSync(path.join(state, 'taken'), Buffer.alloc(900 * 1024));
+        const endless = scenario('endless', 'steps: [{ wait: 300s }]\n');
+        const { code, stderr } = await cli.run(args(endless));
+        expect(code, stderr).toBe(7);
+        expect(stderr).toContain('(recording-failed)');
+        expect(stderr).toContain('no space left on device');
+        expect(stderr).toContain('Make room, or set XDG_STATE_HOME to another place.');
+        expect(await left()).toEqual([]);
+        expect(existsSync(sandbox)).toBe(false);
+      } finally {
+        await unmountBelow(state);
+      }
+    },
+  );
 
   it('refuses what cannot be run, before any server is started', async () => {
     const wrong = scenario('wrong', 'stpes: []\n');

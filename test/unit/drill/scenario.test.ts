@@ -108,6 +108,21 @@ describe('a scenario file', () => {
       'expect.reads: cannot be judged: there are no readers',
     ],
     [
+      'a disk to fill that is the whole machine’s',
+      'steps: [{ fill: n2 }]',
+      'steps.0.fill: give the nodes disks of their own (cluster.disk)',
+    ],
+    [
+      'a command of repctl for physical standbys',
+      'cluster: { replication: physical }\nsteps: [{ failover: true }]',
+      'steps.0.failover: repctl has nothing to do with physical standbys',
+    ],
+    [
+      'commits that wait for physical standbys',
+      'cluster: { replication: physical, sync: any 1 }',
+      'cluster.sync: repctl has no hand in commits with physical standbys',
+    ],
+    [
       'balance where there is only one replica',
       'cluster: { nodes: 2 }\nexpect: { reads: { balance: 0.5 } }',
       'expect.reads: cannot be judged: there are no two replicas to balance',

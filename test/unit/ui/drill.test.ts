@@ -50,7 +50,7 @@ function result(seed: number): KeptResult {
 }
 
 describe('what came of a drill', () => {
-  const text = renderDrill({ results: [result(1), result(2)], met: false }, plainStyle(80));
+  const text = renderDrill({ skipped: [], results: [result(1), result(2)], met: false }, plainStyle(80));
 
   it('says each expectation, what broke it, and all runs in a table', () => {
     expect(text).toContain('mine  ● met  seed 1');
