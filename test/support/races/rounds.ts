@@ -17,6 +17,7 @@ import { PRODUCTS } from '../../../src/products/schema.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import type { Servers } from '../servers.js';
 import { strand } from '../stranded.js';
+import { until } from '../wait.js';
 import type { RaceOutcome, RaceRequest } from './program.js';
 import type { Racers } from './race.js';
 
@@ -153,7 +154,12 @@ async function mend(servers: Servers, fleet: Fleet, former: string): Promise<voi
   const { config, sandbox } = servers;
   await startNode(sandbox, former);
   const run = (planner: Planner) => runOperation(planner, { fleet, journal: noJournal });
-  const facts = factsOf(await observe(fleet), config);
+  // Whoever let an observer wait in vain is given a moment only by the next: a server that has just come up needs more.
+  const snapshot = await until(
+    () => observe(fleet),
+    ({ nodes }) => nodes.every((node) => node.reachable),
+  );
+  const facts = factsOf(snapshot, config);
   const known = (name: string) => facts.reachable.find((one) => one.name === name);
   // Who is detached first: create wants the others whole.
   const names = config.nodes
