@@ -44,7 +44,11 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
   const servers = await startServers({
     nodes,
     proxy: true,
-    settings: { wal_receiver_timeout: '2s', wal_sender_timeout: '2s', wal_receiver_status_interval: '1s' },
+    settings: {
+      ...{ wal_receiver_timeout: '2s', wal_sender_timeout: '2s', wal_receiver_status_interval: '1s' },
+      // What was committed with synchronous_commit=off stays in memory, where a crash takes it.
+      wal_writer_delay: '10s',
+    },
   });
   const home = await mkdtemp(path.join(tmpdir(), 'repctl-kills-'));
   const { sandbox } = servers;
