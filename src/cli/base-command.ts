@@ -13,6 +13,7 @@ import { type Journal, openJournal } from '../plan/journal.js';
 import type { Trace } from '../postgres/session.js';
 import type { Style } from '../ui/color.js';
 import { assertDirectHost } from '../config/connection.js';
+import { noteCommand } from '../config/transcript.js';
 import { parseDuration } from './duration.js';
 import { toRepctlError } from './failure.js';
 import { failureJson, reportFailure } from './report.js';
@@ -84,6 +85,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
     this.flags = { ...absentAsFalse(this.ctor), ...flags } as BaseFlags<T>;
     this.args = args as BaseArgs<T>;
     process.once('SIGINT', this.onSigint);
+    noteCommand([...(this.id ?? '').split(':'), ...this.argv]);
   }
 
   // ---- what commands use -------------------------------------------------------------------------------

@@ -3,29 +3,34 @@ import type { StepLine } from '../drill/history.js';
 import type { Live } from '../drill/live.js';
 import type { DrillWatch } from '../drill/run.js';
 import type { Style } from '../ui/color.js';
-import { renderLive, renderStep } from '../ui/drill.js';
+import { renderBriefing, renderLive, renderStep } from '../ui/drill.js';
 import { type Live as Drawn, live as draw } from './live.js';
 
-export function drillWatch(
-  stream: NodeJS.WriteStream,
-  style: Style,
-  quiet: boolean,
-): DrillWatch & { end(): void } {
+export interface DrawnWatch extends DrillWatch {
+  /** What must be heard, also with --json. */
+  tell(text: string): void;
+  end(): void;
+}
+
+export function drillWatch(stream: NodeJS.WriteStream, style: Style, quiet: boolean): DrawnWatch {
   const { c } = style;
   const began = new Map<number, StepLine>();
   let drawn: Drawn | undefined;
   let now = (): number => 0;
   let doing = '';
   let shown: Live | undefined;
+  const tell = (text: string): void => {
+    if (drawn) drawn.print(text);
+    else stream.write(`${text}\n`);
+  };
   const print = (line: string): void => {
-    if (quiet) return;
-    if (drawn) drawn.print(line);
-    else stream.write(`${line}\n`);
+    if (!quiet) tell(line);
   };
   const drawing = (lines: (frame: string) => readonly string[]): void => {
     if (!quiet && stream.isTTY) drawn ??= draw(stream, lines);
   };
   return {
+    tell,
     begin(run, scenario, schedule) {
       print(`${c.bold(scenario.title)}  ${c.dim(`${run}, ${String(schedule.steps.length)} steps`)}`);
       drawing((frame) =>
@@ -54,5 +59,22 @@ export function drillWatch(
       drawn?.stop();
       drawn = undefined;
     },
+  };
+}
+
+/** The same without a word of what is done to the servers: that is for the operator to find out. */
+export function gameDayWatch(stream: NodeJS.WriteStream, style: Style, quiet: boolean): DrawnWatch {
+  const watch = drillWatch(stream, style, quiet);
+  return {
+    ...watch,
+    begin(run, scenario, schedule) {
+      watch.begin(run, { ...scenario, title: 'Game day' }, { ...schedule, steps: [] });
+    },
+    playing(live, now, operate) {
+      const blind = { ...live, view: (ms: number) => ({ ...live.view(ms), step: null }) };
+      watch.playing(blind, now, operate);
+      watch.tell(renderBriefing(operate, style));
+    },
+    step: () => undefined,
   };
 }

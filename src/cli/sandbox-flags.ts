@@ -4,6 +4,7 @@ import { Args, Flags } from '@oclif/core';
 export const sandboxDir = Flags.string({
   summary: 'Directory of the sandbox, if it is not the current one.',
   helpValue: 'DIR',
+  env: 'REPCTL_SANDBOX_DIR',
 });
 
 export const someNodes = {

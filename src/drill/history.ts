@@ -122,8 +122,24 @@ export interface TrafficLine {
   readonly sent: Readonly<Record<string, number>>;
 }
 
+/** A command that somebody typed to mend what a game day broke. */
+export interface CommandLine {
+  readonly kind: 'command';
+  readonly at: number;
+  /** `failover --yes` */
+  readonly words: string;
+}
+
 export type Line =
-  StartLine | WriteLine | ReadLine | LookLine | StepLine | StrandedLine | TrafficLine | FinalLine;
+  | StartLine
+  | WriteLine
+  | ReadLine
+  | LookLine
+  | StepLine
+  | StrandedLine
+  | TrafficLine
+  | CommandLine
+  | FinalLine;
 
 /** Reads samples.ndjson; a last line that was cut short is left out. */
 export function parseHistory(text: string): Line[] {
@@ -143,6 +159,7 @@ export interface History {
   readonly steps: readonly StepLine[];
   readonly stranded: readonly StrandedLine[];
   readonly traffic: readonly TrafficLine[];
+  readonly commands: readonly CommandLine[];
   readonly finals: readonly FinalLine[];
 }
 
@@ -157,6 +174,7 @@ export function sorted(lines: readonly Line[]): History {
     steps: of('step'),
     stranded: of('stranded'),
     traffic: of('traffic'),
+    commands: of('command'),
     finals: of('final'),
   };
 }

@@ -14,6 +14,8 @@ import { type StepOutcome, type StepWorld, nodesOf, perform } from './steps.js';
 
 /** A condition that does not come in this time has failed. */
 const PATIENCE_MS = 60_000;
+/** What is mended stays so for this long. */
+const STAYS_MS = 1000;
 /** Between two looks at a condition. */
 const LOOK_MS = 50;
 /** What clients see of the last step is part of it. */
@@ -43,7 +45,8 @@ export async function playSchedule(request: PlayRequest): Promise<void> {
       await until(Math.max(planned.atMs ?? 0, last + planned.afterMs), now, signal);
       const done = await playStep(request, world, planned, roles, last);
       last = now();
-      if (isOperation(planned.step.action)) roles = await rolesNow(roles, ground);
+      if (isOperation(planned.step.action) || planned.step.action === 'operator')
+        roles = await rolesNow(roles, ground);
       if (!done) break; // what builds on it would only fail in its turn
     }
     await until(Math.max(scenario.workload.duration, last + TAIL_MS), now, signal);
@@ -87,9 +90,11 @@ async function playStep(
   const waited = step.when === undefined || (await condition(request, step.when, roles, since));
   const began: StepLine = { ...about, phase: 'began', at: now() };
   record(began);
-  const outcome: StepOutcome = waited
-    ? await perform(world, step, roles)
-    : { ok: false, detail: `${step.when ?? ''} was waited for in vain` };
+  const outcome: StepOutcome = !waited
+    ? { ok: false, detail: `${step.when ?? ''} was waited for in vain` }
+    : step.action === 'operator'
+      ? await mended(request, step.operator)
+      : await perform(world, step, roles);
   record({ ...about, phase: 'ended', at: now(), ...outcome });
   if (step.action === 'rejoin') {
     const stranded = strandedBelow(request.home, now());
@@ -112,5 +117,19 @@ async function condition(
     if (when === 'healthy' && (await children.repctl(['status'])).code === EXIT.done) return true;
     if (now() > deadline) return false;
     await until(now() + (when === 'healthy' ? 4 * LOOK_MS : LOOK_MS), now, signal);
+  }
+}
+
+/** Clients are served and `status` is healthy, and so it stays for a moment. */
+async function mended({ live, children, signal, now }: PlayRequest, limitMs: number): Promise<StepOutcome> {
+  const deadline = now() + limitMs;
+  let wellSince: number | undefined;
+  for (;;) {
+    const begun = now();
+    const healthy = (await children.repctl(['status'])).code === EXIT.done;
+    wellSince = healthy && live.lastWriteBegan() > begun - STAYS_MS ? (wellSince ?? begun) : undefined;
+    if (wellSince !== undefined && now() - wellSince >= STAYS_MS) return { ok: true };
+    if (now() > deadline) return { ok: false, detail: 'it was not mended in that time' };
+    await until(Math.min(deadline, now() + STAYS_MS / 2), now, signal);
   }
 }

@@ -148,6 +148,12 @@ function inStep(step: Step, index: number, world: World): Problem[] {
       else each(target, () => undefined);
       break;
     }
+    case 'operator':
+      // What somebody will do is known when it is done.
+      world.leader = undefined;
+      world.former = undefined;
+      world.states.clear();
+      break;
     case 'repair':
     case 'check':
     case 'sync':
@@ -175,7 +181,7 @@ function backwards(steps: readonly Step[]): Problem[] {
   });
 }
 
-const BREAKING: readonly string[] = [...FAULTS, 'sql', 'failover', 'repctl'];
+const BREAKING: readonly string[] = [...FAULTS, 'sql', 'failover', 'repctl', 'operator'];
 
 function unsafe({ safe, steps, random, workload }: Scenario): Problem[] {
   if (!safe) return [];

@@ -1,4 +1,5 @@
 /** result.json of a run; frozen and described in docs/drill.md. */
+import type { Grade } from './judge/grade.js';
 import type { Measurements } from './judge/measure.js';
 import type { Verdict } from './judge/verdicts.js';
 import type { ClusterPart, ExpectPart, WorkloadPart } from './scenario.js';
@@ -55,6 +56,8 @@ export interface DrillResult {
   readonly steps: readonly StepResult[];
   readonly measurements: Measurements | null;
   readonly verdicts: readonly Verdict[];
+  /** Of a game day. */
+  readonly grade: Grade | null;
   /** Why it is `failed`. */
   readonly error: { readonly code: string; readonly message: string } | null;
 }

@@ -2,6 +2,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writePrivateFile } from '../config/write.js';
 import { EXIT, RepctlError, messageOf } from '../errors.js';
 import { PRODUCTS } from '../products/schema.js';
 import { type Sandbox, down, proxyStatus, readState } from '../sandbox/sandbox.js';
@@ -9,7 +10,9 @@ import { type Children, openChildren, ownEnvironment } from './children.js';
 import { environmentOf } from './environment.js';
 import { finalsOf, newestEpoch } from './finals.js';
 import { type Ground, openGround } from './ground.js';
+import { commandsTyped, exportsOf, operatorEnvironment } from './game-day.js';
 import { type Line, type StepLine, type TrafficLine, sorted } from './history.js';
+import { gradeOf } from './judge/grade.js';
 import { type End, measure } from './judge/measure.js';
 import { verdictsOf } from './judge/verdicts.js';
 import { type Live, openLive } from './live.js';
@@ -47,8 +50,11 @@ export interface DrillWatch {
   /** Before the servers are started. */
   begin(run: string, scenario: Scenario, schedule: Schedule): void;
   say(text: string): void;
-  /** The workload runs from now on; `now` gives milliseconds since it began. */
-  playing(live: Live, now: () => number): void;
+  /**
+   * The workload runs from now on; `now` gives milliseconds since it began. `operate` is a file of variables for a
+   * shell that is to work on the sandbox.
+   */
+  playing(live: Live, now: () => number, operate: string): void;
   step(line: StepLine): void;
   /** The workload has ended. */
   judging(): void;
@@ -78,13 +84,16 @@ export async function runDrill(request: DrillRequest): Promise<Drilled> {
     const configFile = path.join(record.directory, 'repctl.yaml');
     const home = path.join(record.directory, 'state');
     await mkdir(home, { mode: 0o700 });
+    const operate = path.join(record.directory, 'operate.sh');
+    const shell = operatorEnvironment(record.directory, { sandbox: directory, configFile, home });
+    await writePrivateFile(operate, exportsOf(shell));
     const children = openChildren(directory, record.directory, ownEnvironment(home, configFile));
     request.signal.addEventListener('abort', () => {
       children.interrupt();
     });
     watch.begin(record.run, scenario, schedule);
     const lines: Line[] = [];
-    const state: Running = { request, schedule, record, children, configFile, home, lines };
+    const state: Running = { request, schedule, record, children, configFile, home, operate, lines };
     try {
       const outcome = await played(state);
       const result = resultOf(state, startedAt, outcome);
@@ -95,7 +104,7 @@ export async function runDrill(request: DrillRequest): Promise<Drilled> {
       record.close();
       const left = await readState(directory);
       if (left && !kept) await down(left);
-      if (!kept) await rm(configFile, { force: true });
+      if (!kept) for (const file of [configFile, operate]) await rm(file, { force: true });
       children.release();
     }
   } finally {
@@ -111,6 +120,7 @@ interface Running {
   readonly children: Children;
   readonly configFile: string;
   readonly home: string;
+  readonly operate: string;
   readonly lines: Line[];
 }
 
@@ -175,7 +185,7 @@ async function played(running: Running): Promise<Outcome> {
       },
     );
     await delay(LEAD_MS);
-    watch.playing(live, now);
+    watch.playing(live, now, running.operate);
     let error: unknown;
     try {
       const playing = playSchedule({
@@ -201,10 +211,15 @@ async function played(running: Running): Promise<Outcome> {
     watch.judging();
     await load.stop();
     add(await trafficIn(ground.sandbox, now()));
+    for (const line of commandsTyped(record.directory, origin)) add(line);
     if (broken.signal.aborted) throw broken.signal.reason;
-    const end = error === undefined ? await settled(running) : { state: null, epoch: null };
+    // What an operator has not mended does not mend itself.
+    const givenUp = lines.some(
+      (line) => line.kind === 'step' && line.action === 'operator' && line.ok === false,
+    );
+    const end = error === undefined ? await settled(running, !givenUp) : { state: null, epoch: null };
     const epoch = await newestEpoch(ground.direct);
-    const patience = error === undefined && scenario.expect.health !== 'any' ? EQUAL_MS : 0;
+    const patience = error === undefined && !givenUp && scenario.expect.health !== 'any' ? EQUAL_MS : 0;
     for (const line of await finalsOf(ground.direct, PRODUCTS, epoch?.leader ?? '', patience)) add(line);
     return { sandbox: ground.sandbox, ms, end: { ...end, epoch: epoch?.epoch ?? null }, error };
   } catch (error) {
@@ -221,9 +236,9 @@ async function trafficIn(sandbox: Sandbox, at: number): Promise<TrafficLine> {
   return { kind: 'traffic', at, sent };
 }
 
-/** What `repctl status` says, waited for while it is not well. */
-async function settled({ request, children }: Running): Promise<End> {
-  const wanted = request.scenario.expect.health === 'healthy';
+/** What `repctl status` says, waited for while it is not well, where there is hope. */
+async function settled({ request, children }: Running, hope: boolean): Promise<End> {
+  const wanted = hope && request.scenario.expect.health === 'healthy';
   const deadline = Date.now() + HEAL_MS;
   for (;;) {
     const { code, stdout } = await children.repctl(['status', '--json']);
@@ -250,6 +265,7 @@ function resultOf(
   const history = sorted(lines);
   const measurements = ms === null ? null : measure(history, ms, end);
   const judged = measurements !== null && error === undefined;
+  const grade = measurements === null ? undefined : gradeOf(history, measurements);
   const verdicts = judged ? verdictsOf(scenario.expect, measurements, history.steps) : [];
   return {
     format: 1,
@@ -280,6 +296,7 @@ function resultOf(
     ),
     measurements,
     verdicts,
+    grade: grade ?? null,
     error: judged || error === undefined ? null : errorOf(error),
   };
 }

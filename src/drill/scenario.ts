@@ -84,7 +84,7 @@ export const OPERATIONS = [
   'check',
 ] as const;
 /** The keys that say what a step does; each step has one of them. */
-export const ACTIONS = [...FAULTS, ...OPERATIONS, 'sync', 'repctl', 'sql', 'wait'] as const;
+export const ACTIONS = [...FAULTS, ...OPERATIONS, 'sync', 'repctl', 'sql', 'operator', 'wait'] as const;
 export type ActionKey = (typeof ACTIONS)[number];
 
 const cut = z.strictObject({
@@ -128,6 +128,8 @@ export const STEPS = {
       superuser: z._default(z.boolean(), false),
     }),
   }),
+  /** Somebody mends it with repctl, in so long at the most: clients are served again, and status is healthy. */
+  operator: z.strictObject({ ...common, operator: duration }),
   wait: z.strictObject({ ...common, wait: duration }),
 } as const satisfies Record<ActionKey, unknown>;
 

@@ -10,6 +10,8 @@ export type KeptResult = DrillResult & { readonly directory: string; readonly co
 
 export interface SeriesRequest {
   readonly scenarios: readonly Scenario[];
+  /** What repeats a run, where it is not the name of its scenario. */
+  readonly command?: (seed: number) => string;
   readonly seed: number;
   /** Each so often, with seeds that follow each other. */
   readonly repeat: number;
@@ -62,7 +64,7 @@ export async function runDrills(request: SeriesRequest): Promise<Series> {
       directory: request.directory,
       keep: request.keep && index === all.length - 1,
       signal,
-      command: commandOf(one.scenario, one.seed),
+      command: request.command?.(one.seed) ?? commandOf(one.scenario, one.seed),
       watch: request.watch,
     });
     results.push({ ...result, directory, config });

@@ -79,6 +79,8 @@ export function stepTitle(step: Step, name: (ref: string) => string = (ref) => r
         : `delay the links of ${named(step.delay.node)} by ${formatMs(step.delay.each)} each way`;
     case 'sql':
       return `sql on ${named(step.sql.node)}: ${step.sql.run.replaceAll(/\s+/gu, ' ').trim().slice(0, 60)}`;
+    case 'operator':
+      return `an operator mends it, within ${formatMs(step.operator)}`;
     case 'wait':
       return `wait ${formatMs(step.wait)}`;
     default:

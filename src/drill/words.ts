@@ -110,5 +110,6 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   'sql.run': 'statements',
   'sql.background': 'true or false',
   'sql.superuser': 'true or false',
+  operator: DURATION,
   wait: DURATION,
 };

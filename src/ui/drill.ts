@@ -1,4 +1,5 @@
 /** Drills: what there is, how one goes on, what came of it. Pure. */
+import type { Grade } from '../drill/judge/grade.js';
 import type { DrillResult } from '../drill/result.js';
 import type { Verdict } from '../drill/judge/verdicts.js';
 import type { ScenarioSummary } from '../drill/list.js';
@@ -64,6 +65,20 @@ export interface DrillReport extends Series {
   readonly met: boolean;
 }
 
+/** What whoever mends a game day is told. */
+export const renderBriefing = (operate: string, { c }: Style): string =>
+  [
+    '',
+    'Clients are at work, and something is going to break. Mend it with repctl in another terminal:',
+    '',
+    `  ${c.cyan(`. ${operate}`)}`,
+    `  ${c.cyan('repctl status')}`,
+    '',
+    'Machines are yours too: repctl sandbox status, start, resume, heal. It is over when clients are served and',
+    'status is healthy. Ctrl-C gives up.',
+    '',
+  ].join('\n');
+
 /** All runs, one after the other, and a table where there are several. */
 export function renderDrill({ results, skipped }: DrillReport, style: Style): string {
   return [
@@ -82,6 +97,7 @@ export function renderResult(result: KeptResult, style: Style): string {
   return [
     head,
     ...figures,
+    ...(result.grade === null ? [] : ['', ...gradeLines(result.grade, style)]),
     ...(verdicts.length > 0 ? ['', ...verdicts] : []),
     ...(result.error === null ? [] : ['', c.red(`  ✗ ${result.error.code}: ${result.error.message}`)]),
     '',
@@ -95,6 +111,26 @@ function labelled(label: string, text: string, { width, c }: Style): string[] {
   return wrap(text, width - LABEL - 2).map(
     (line, index) => `  ${index === 0 ? c.dim(label.padEnd(LABEL)) : ' '.repeat(LABEL)}${line}`,
   );
+}
+
+function gradeLines(grade: Grade, style: Style): string[] {
+  const after = (value: number | null, none: string): string =>
+    value === null ? none : `${ms(value)} after it`;
+  const rows =
+    grade.lost === null || grade.doubled === null
+      ? 'nobody can say: no leader answers'
+      : `${formatCount(grade.lost)} acknowledged rows lost, ${formatCount(grade.doubled)} doubled; ${
+          grade.differing.length === 0 ? 'all nodes equal' : `${grade.differing.join(', ')} not equal`
+        }`;
+  return (
+    [
+      ['broken', grade.faults.join('; ')],
+      ['noticed', after(grade.noticedMs, 'no command was typed')],
+      ['mended', after(grade.mendedMs, 'not in the end')],
+      ['rows', rows],
+      ['typed', grade.commands.map((words) => `repctl ${words}`).join(' · ') || NONE],
+    ] satisfies [string, string][]
+  ).flatMap(([label, text]) => labelled(label, text, style));
 }
 
 const LABEL = 10;

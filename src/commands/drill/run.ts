@@ -1,6 +1,8 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
-import { drillWatch } from '../../cli/drill-watch.js';
+import { drillWatch, gameDayWatch } from '../../cli/drill-watch.js';
+import { parseDuration } from '../../cli/duration.js';
+import { drawGameDay } from '../../drill/game-day.js';
 import { loadScenarios, shippedFiles } from '../../drill/load.js';
 import { runDrills } from '../../drill/series.js';
 import { EXIT, RepctlError } from '../../errors.js';
@@ -12,12 +14,15 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
   static override description = [
     'Each run has real servers of its own, clients that write and read at a given rate, and steps: faults, and commands of repctl as one would type them. Judged is what clients were told against what is there in the end. The sandbox is not the one of `repctl sandbox`, and is gone afterwards.',
     '',
+    'With --game-day a person mends: something is broken, drawn by --seed, and what repctl commands do about it in another terminal is watched and graded.',
+    '',
     'Exit 0: every expectation met. 4: one was violated. What was measured is kept below the state directory, also after Ctrl-C.',
   ].join('\n');
   static override examples = [
     '<%= config.bin %> <%= command.id %> leader-killed',
     '<%= config.bin %> <%= command.id %> leader-killed switchover-under-load --repeat 5',
     '<%= config.bin %> <%= command.id %> --all --json',
+    '<%= config.bin %> <%= command.id %> --game-day --seed 7',
     '<%= config.bin %> <%= command.id %> ./mine.yaml --seed 7 --keep',
   ];
   static override args = {
@@ -37,6 +42,15 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
       min: 1,
       max: 1000,
     }),
+    'game-day': Flags.boolean({
+      summary: 'Break something and let you mend it with repctl, in another terminal.',
+      exclusive: ['all', 'repeat'],
+    }),
+    'time-limit': Flags.string({
+      summary: 'How long you have for it; default 30m.',
+      helpValue: 'DURATION',
+      dependsOn: ['game-day'],
+    }),
     keep: Flags.boolean({ summary: 'Leave the sandbox of the last run up.' }),
     dir: Flags.string({ summary: 'Where its sandbox is; must be new or empty.', helpValue: 'DIR' }),
   };
@@ -44,12 +58,18 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
   async run(): Promise<DrillReport> {
     const { flags } = this;
     const named = this.args.scenario ?? [];
-    if (flags.all === named.length > 0)
-      throw new RepctlError('usage', flags.all ? 'Give names, or --all.' : 'Which drill?', {
+    const gameDay = flags['game-day'];
+    const ways = [flags.all, gameDay, named.length > 0].filter(Boolean).length;
+    if (ways !== 1)
+      throw new RepctlError('usage', ways === 0 ? 'Which drill?' : 'Give names, --all or --game-day.', {
         hint: 'repctl drill list shows them.',
       });
-    const scenarios = loadScenarios(flags.all ? shippedFiles() : named);
-    const watch = drillWatch(process.stderr, this.errStyle(), this.jsonEnabled());
+    const limit = flags['time-limit'];
+    const scenarios = gameDay
+      ? [drawGameDay(flags.seed, limit === undefined ? undefined : parseDuration(limit))]
+      : loadScenarios(flags.all ? shippedFiles() : named);
+    const style = this.errStyle();
+    const watch = (gameDay ? gameDayWatch : drillWatch)(process.stderr, style, this.jsonEnabled());
     try {
       const { results, skipped } = await runDrills({
         scenarios,
@@ -59,6 +79,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
         directory: await sandboxDirectory(flags.dir, 'drill'),
         signal: this.interruptible('Stopping; the sandbox is taken down, what was measured is kept.'),
         watch,
+        ...(gameDay ? { command: (seed) => `repctl drill run --game-day --seed ${String(seed)}` } : {}),
       });
       watch.end();
       const met = results.every((one) => one.status === 'met');

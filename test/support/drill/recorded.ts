@@ -132,6 +132,7 @@ export function recordedDrill(odd: Odd = {}): RecordedDrill {
       steps: [],
       measurements,
       verdicts,
+      grade: null,
       error: null,
     },
   };

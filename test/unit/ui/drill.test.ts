@@ -43,6 +43,7 @@ function result(seed: number): KeptResult {
     steps: [],
     measurements,
     verdicts,
+    grade: null,
     error: null,
     directory: '/state/drills/r',
     config: null,
