@@ -88,9 +88,10 @@ export async function runDrill(request: DrillRequest): Promise<Drilled> {
     const shell = operatorEnvironment(record.directory, { sandbox: directory, configFile, home });
     await writePrivateFile(operate, exportsOf(shell));
     const children = openChildren(directory, record.directory, ownEnvironment(home, configFile));
-    request.signal.addEventListener('abort', () => {
+    const interrupt = (): void => {
       children.interrupt();
-    });
+    };
+    request.signal.addEventListener('abort', interrupt);
     watch.begin(record.run, scenario, schedule);
     const lines: Line[] = [];
     const state: Running = { request, schedule, record, children, configFile, home, operate, lines };
@@ -101,6 +102,8 @@ export async function runDrill(request: DrillRequest): Promise<Drilled> {
       kept = request.keep && !request.signal.aborted;
       return { result, directory: record.directory, config: kept ? configFile : null };
     } finally {
+      // A series hands the same signal to each of its drills.
+      request.signal.removeEventListener('abort', interrupt);
       record.close();
       const left = await readState(directory);
       if (left && !kept) await down(left);
