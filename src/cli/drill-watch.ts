@@ -32,7 +32,8 @@ export function drillWatch(stream: NodeJS.WriteStream, style: Style, quiet: bool
   return {
     tell,
     begin(run, scenario, schedule) {
-      print(`${c.bold(scenario.title)}  ${c.dim(`${run}, ${String(schedule.steps.length)} steps`)}`);
+      const count = schedule.steps.length;
+      print(`${c.bold(scenario.title)}  ${c.dim(count === 0 ? run : `${run}, ${String(count)} steps`)}`);
       drawing((frame) =>
         shown === undefined || doing !== ''
           ? [`${c.cyan(frame)} ${doing}`]

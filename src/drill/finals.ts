@@ -108,15 +108,22 @@ export async function finalsOf(
 export function strandedBelow(directory: string, at: number): StrandedLine | undefined {
   const files = readdirSync(directory, { recursive: true })
     .map(String)
-    .filter((file) => /stranded-[^/]*\.jsonl$/u.test(file) && !file.endsWith('.conflicts.jsonl'));
+    .filter((file) => /stranded-[^/]*\.jsonl$/u.test(file));
   if (files.length === 0) return undefined;
   const found = new Map<string, readonly [string, number]>();
   let changes = 0;
+  let conflicts = 0;
   for (const file of files) {
     const text = readFileSync(path.join(directory, file), 'utf8');
-    changes += Math.max(0, text.split('\n').filter((line) => line !== '').length - 2);
+    const lines = text.split('\n').filter((line) => line !== '').length;
+    if (file.endsWith('.conflicts.jsonl')) {
+      conflicts += lines;
+      continue;
+    }
+    // Between a line about the file and one that ends it.
+    changes += Math.max(0, lines - 2);
     for (const match of text.matchAll(/D-([ws]\d+)-(\d+)/gu))
       found.set(match[0], [match[1] ?? '', Number(match[2])]);
   }
-  return { kind: 'stranded', at, rows: [...found.values()], changes };
+  return { kind: 'stranded', at, rows: [...found.values()], changes, conflicts };
 }

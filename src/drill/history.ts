@@ -112,6 +112,8 @@ export interface StrandedLine {
   readonly at: number;
   readonly rows: readonly (readonly [client: string, n: number])[];
   readonly changes: number;
+  /** Of them, those that a replay did not apply, because their rows had been changed since. */
+  readonly conflicts?: number;
 }
 
 /** What servers have sent each other through the links since the proxy began. */

@@ -215,8 +215,13 @@ const readLimits = z.strictObject({
 export const expectSchema = z.strictObject({
   /** From a fault of the leader to the first acknowledged write, at most. */
   rto: z.optional(duration),
-  /** Acknowledged writes that are gone, at most; `any`: measured, not judged. */
-  rpo: z._default(z.union([z.strictObject({ rows: whole(0, 1_000_000) }), z.literal('any')]), { rows: 0 }),
+  /**
+   * Acknowledged writes that are gone, at most; `saved`: as many as there are, if each is in a file that a rejoin wrote;
+   * `any`: measured, not judged.
+   */
+  rpo: z._default(z.union([z.strictObject({ rows: whole(0, 1_000_000) }), z.enum(['saved', 'any'])]), {
+    rows: 0,
+  }),
   writes: z.optional(writeLimits),
   reads: z.optional(readLimits),
   /** The 95th percentile of how far a replica is behind what was acknowledged, at most. */

@@ -48,7 +48,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   random: 'how many faults to draw, 1 to 50',
   expect: 'rto, rpo, writes, reads, lagP95, health and more',
   'expect.rto': DURATION,
-  'expect.rpo': '{ rows: N }, or any',
+  'expect.rpo': '{ rows: N }, saved or any',
   'expect.lagP95': DURATION,
   'expect.broughtBack': COUNT,
   'expect.staleEventual': COUNT,

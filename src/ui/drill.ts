@@ -66,16 +66,21 @@ export interface DrillReport extends Series {
 }
 
 /** What whoever mends a game day is told. */
-export const renderBriefing = (operate: string, { c }: Style): string =>
+export const renderBriefing = (operate: string, { c, width }: Style): string =>
   [
     '',
-    'Clients are at work, and something is going to break. Mend it with repctl in another terminal:',
+    ...wrap(
+      'Clients are at work, and something is going to break. Mend it with repctl in another terminal:',
+      width,
+    ),
     '',
     `  ${c.cyan(`. ${operate}`)}`,
     `  ${c.cyan('repctl status')}`,
     '',
-    'Machines are yours too: repctl sandbox status, start, resume, heal. It is over when clients are served and',
-    'status is healthy. Ctrl-C gives up.',
+    ...wrap(
+      'Machines are yours too: repctl sandbox status, start, resume, heal. It is over when clients are served and status is healthy. Ctrl-C gives up.',
+      width,
+    ),
     '',
   ].join('\n');
 
@@ -90,14 +95,14 @@ export function renderDrill({ results, skipped }: DrillReport, style: Style): st
 
 export function renderResult(result: KeptResult, style: Style): string {
   const { c } = style;
-  const { measurements: m } = result;
+  const { measurements: m, grade } = result;
   const head = `${c.bold(nameOf(result))}  ${statusText(result, style)}  ${c.dim(`seed ${String(result.seed)}, ${formatDuration(result.ms)}`)}`;
   const figures = m === null ? [] : figuresOf(m).flatMap(([label, text]) => labelled(label, text, style));
   const verdicts = result.verdicts.flatMap((verdict) => verdictLines(verdict, style));
   return [
     head,
     ...figures,
-    ...(result.grade === null ? [] : ['', ...gradeLines(result.grade, style)]),
+    ...(grade === null ? [] : ['', ...gradeLines({ title: result.title, grade }, style)]),
     ...(verdicts.length > 0 ? ['', ...verdicts] : []),
     ...(result.error === null ? [] : ['', c.red(`  ✗ ${result.error.code}: ${result.error.message}`)]),
     '',
@@ -113,7 +118,7 @@ function labelled(label: string, text: string, { width, c }: Style): string[] {
   );
 }
 
-function gradeLines(grade: Grade, style: Style): string[] {
+function gradeLines({ title, grade }: { title: string; grade: Grade }, style: Style): string[] {
   const after = (value: number | null, none: string): string =>
     value === null ? none : `${ms(value)} after it`;
   const rows =
@@ -124,7 +129,7 @@ function gradeLines(grade: Grade, style: Style): string[] {
         }`;
   return (
     [
-      ['broken', grade.faults.join('; ')],
+      ['broken', title],
       ['noticed', after(grade.noticedMs, 'no command was typed')],
       ['mended', after(grade.mendedMs, 'not in the end')],
       ['rows', rows],
@@ -193,7 +198,11 @@ function lossText(loss: NonNullable<NonNullable<DrillResult['measurements']>['rp
     loss.broughtBack > 0 ? `; ${formatCount(loss.broughtBack)} saved by rejoin and brought back` : '';
   if (loss.rows === 0) return `nothing that was acknowledged${back}`;
   const bytes = loss.bytes === null ? '' : `, ${formatBytes(loss.bytes)} of WAL`;
-  return `${formatCount(loss.rows)} acknowledged${bytes}, ${ms(loss.ms)} of writing${back}`;
+  const saved =
+    loss.rows > loss.unsaved
+      ? `; ${formatCount(loss.rows - loss.unsaved)} of them in the file of a rejoin`
+      : '';
+  return `${formatCount(loss.rows)} acknowledged${bytes}, ${ms(loss.ms)} of writing${saved}${back}`;
 }
 
 function verdictLines(verdict: Verdict, { c }: Style): string[] {
@@ -226,6 +235,12 @@ function figureOf({ expectation, limit, measured, met }: Verdict): string {
     : `${say(measured)} (${LEAST.test(expectation) ? 'at least' : 'at most'} ${say(limit)})`;
 }
 
+/** The longest; a leader after whose fault no write was acknowledged any more has none. */
+function recoveryText(rto: NonNullable<DrillResult['measurements']>['rto']): string {
+  const times = rto.map((one) => one.ms);
+  return times.includes(null) ? 'never' : ms(times.length === 0 ? null : Math.max(...times.map(Number)));
+}
+
 function renderAll(results: DrillReport['results'], style: Style): string {
   const right = { align: 'right' as const };
   const rows = results.map((result) => {
@@ -234,7 +249,7 @@ function renderAll(results: DrillReport['results'], style: Style): string {
       nameOf(result),
       String(result.seed),
       statusText(result, style),
-      ms(m?.rto.length ? Math.max(...m.rto.map((one) => one.ms ?? Infinity)) : null),
+      recoveryText(m?.rto ?? []),
       m?.rpo === null || m === null ? NONE : formatCount(m.rpo.rows),
       ms(m?.writes.unavailable.max ?? null),
       ms(m?.reads.unavailable.max ?? null),

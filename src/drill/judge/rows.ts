@@ -15,6 +15,8 @@ export interface Loss {
   readonly lost: readonly string[];
   /** Rows that were saved by a rejoin and are there in the end. */
   readonly broughtBack: number;
+  /** Of `rows`, those that no file of a rejoin holds either. */
+  readonly unsaved: number;
 }
 
 export interface RowVerdict {
@@ -63,6 +65,8 @@ export function judgeRows({ start, writes, finals, stranded }: History): RowVerd
   const refused = inserts.filter((write) => write.outcome === 'refused' && isThere(write));
   const invented = [...present].filter((key) => !known.has(key));
   const saved = new Set(stranded.flatMap(({ rows }) => rows.map(([client, n]) => keyOf(client, n))));
+  // Each file is told of after every rejoin: the last word holds.
+  const leftInFiles = stranded.at(-1)?.conflicts ?? 0;
   const atReplicas = finals.flatMap(({ node, rows }) =>
     (rows?.repeated ?? []).map(
       ([client, n, times]) => `row ${keyOf(client, n)} is on ${node} ${String(times)} times`,
@@ -76,6 +80,9 @@ export function judgeRows({ start, writes, finals, stranded }: History): RowVerd
       lost: lost.slice(0, 20).map((write) => keyOf(write.client, write.n)),
       broughtBack: inserts.filter((write) => saved.has(keyOf(write.client, write.n)) && isThere(write))
         .length,
+      unsaved:
+        lost.filter((write) => !saved.has(keyOf(write.client, write.n))).length +
+        Math.max(0, missing - leftInFiles),
     },
     doubled: [
       ...atReplicas,

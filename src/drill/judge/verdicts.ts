@@ -37,6 +37,15 @@ const service = (kind: 'writes' | 'reads', limits: Limits | undefined, measured:
         ...most(`${kind}.errors`, limits.errors, measured.refused + measured.unknown),
       ];
 
+function lossWithin(
+  loss: Measurements['rpo'],
+  rpo: Exclude<ExpectPart['rpo'], 'any'>,
+): Pick<Verdict, 'met' | 'limit' | 'measured'> {
+  const limit = rpo === 'saved' ? 0 : rpo.rows;
+  const measured = (rpo === 'saved' ? loss?.unsaved : loss?.rows) ?? null;
+  return { met: measured !== null && measured <= limit, limit, measured };
+}
+
 /** Promises that are always judged: a scenario can ask for more, not for less. */
 const ALWAYS = {
   'no row twice': 'doubled',
@@ -80,10 +89,8 @@ export function verdictsOf(
       ? []
       : [
           {
-            expectation: 'rpo',
-            met: measured.rpo !== null && measured.rpo.rows <= expect.rpo.rows,
-            limit: expect.rpo.rows,
-            measured: measured.rpo?.rows ?? null,
+            expectation: expect.rpo === 'saved' ? 'what is lost is saved' : 'rpo',
+            ...lossWithin(measured.rpo, expect.rpo),
             examples: measured.rpo?.lost.map((key) => `acknowledged and lost: ${key}`) ?? [],
           },
         ]),

@@ -1,6 +1,6 @@
 /** Recorded histories with one fault planted into each: the judge that is there for it must say so, and nobody else. */
 import { describe, expect, it } from 'vitest';
-import { sorted } from '../../../src/drill/history.js';
+import { type Line, sorted } from '../../../src/drill/history.js';
 import { judgeGuarantees, staleReads } from '../../../src/drill/judge/guarantees.js';
 import { judgeLag } from '../../../src/drill/judge/lag.js';
 import { type Measurements, measure } from '../../../src/drill/judge/measure.js';
@@ -180,6 +180,30 @@ describe('what is planted is found', () => {
     ]);
     expect(broken(saved)).toEqual([]);
     expect(measured(saved).rpo?.broughtBack).toBe(1);
+  });
+
+  it('with rpo: saved, what is gone must be in the file of a rejoin, changes of stock as conflicts', () => {
+    const gone = [
+      ...sound().filter((line) => line.kind !== 'final'),
+      final('n1', true, { present: { w1: [[1, 9]] } }),
+    ];
+    const file = (rows: [string, number][], conflicts: number): Line => ({
+      ...{ kind: 'stranded', at: 1500, changes: rows.length + conflicts },
+      ...{ rows, conflicts },
+    });
+    const unmet = (...lines: Line[]): string[] => broken(sorted(lines), { rpo: 'saved' });
+    expect(unmet(...gone)).toContain('what is lost is saved');
+    expect(unmet(...gone, file([['w1', 9]], 1))).toContain('what is lost is saved');
+    expect(unmet(...gone, file([['w1', 10]], 0))).not.toContain('what is lost is saved');
+    const adjusted = [
+      ...sound().filter((line) => line.kind !== 'final'),
+      ...[1, 2, 3].map((n) => insert(n, { op: 'adjust', begin: 2000 + n })),
+      final('n1', true, { adjusted: 1 }),
+    ];
+    expect(unmet(...adjusted, file([], 1))).toContain('what is lost is saved');
+    // The same file is told of after every rejoin: it does not count twice.
+    expect(unmet(...adjusted, file([], 1), file([], 1))).toContain('what is lost is saved');
+    expect(unmet(...adjusted, file([], 2))).not.toContain('what is lost is saved');
   });
 
   it('a transfer that was seen half, and a total that is wrong in the end', () => {
