@@ -94,6 +94,8 @@ function pinSql({ statementTimeoutMs, commitsLocally = false }: SessionOptions):
     `set bytea_output = 'hex'`,
     `set standard_conforming_strings = on`,
     `set client_min_messages = warning`,
+    // 17 has it; a role's would end a long snapshot, and its session with it.
+    `select set_config('transaction_timeout', '0', false) where current_setting('transaction_timeout', true) is not null`,
     // Even a DDL statement's commit would hang while too few replicas are connected, which is when repctl is called.
     ...(commitsLocally ? ['set synchronous_commit = local'] : []),
   ].join('; ');

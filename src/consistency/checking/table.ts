@@ -1,8 +1,8 @@
 /** The data of one table: compared, with what went wrong on the way said instead of thrown. */
 import { ownSubscription } from '../../cluster/epochs.js';
 import type { ReachableNode, TableName } from '../../cluster/model.js';
-import { messageOf } from '../../errors.js';
 import { isConnectionLoss, sqlStateOf } from '../../postgres/sqlstate.js';
+import { ALTERED, problemOf } from '../compare/problem.js';
 import type { CompareRequest, Lane } from '../compare/run.js';
 import { compareTable } from '../compare/table.js';
 import { type TableResult, nodeResult, skippedNode, tableResult } from '../result.js';
@@ -75,20 +75,12 @@ export async function checkTable(seen: SeenTable, options: TableOptions): Promis
   } catch (error) {
     options.signal?.throwIfAborted();
     if (sqlStateOf(error) === undefined || isConnectionLoss(error)) throw error;
-    const problem = leaderProblem(error);
+    const problem = problemOf(error);
     const nodes = replicas.map(({ name }) =>
       skippedNode(name, seen.skipped.get(name) ?? problem, seen.bytes.get(name)),
     );
     return tableResult(seen.plan, seen.leader.shape, none, nodes, elapsed());
   }
-}
-
-const ALTERED = 'the table was altered while it was compared: check it again';
-
-function leaderProblem(error: unknown): string {
-  // undefined_table, undefined_column, undefined_function (a column has another type now), invalid_schema_name
-  const gone = ['42P01', '42703', '42883', '3F000', '42804'].includes(sqlStateOf(error) ?? '');
-  return gone ? `${ALTERED} (${messageOf(error)})` : messageOf(error);
 }
 
 /** A table whose initial copy runs says nothing about what the stream brought; see {@link waitVisible}. */

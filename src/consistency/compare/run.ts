@@ -1,9 +1,9 @@
 /** One comparison under way: whom it asks, what it counts, and which replicas it goes on asking. */
-import { messageOf } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
 import type { PartDigest, Side, TablePlan } from '../blocks.js';
 import type { JudgedRow } from '../recheck.js';
 import { fullOfDifferences, type NodeTally } from '../tally.js';
+import { problemOf } from './problem.js';
 
 /** Sessions of one worker: one on the leader, one on each replica. */
 export interface Lane {
@@ -102,7 +102,7 @@ export async function ask<T>(run: Run, lane: Lane, node: string, read: Read<T>):
     run.signal?.throwIfAborted();
     // Whoever sets rows right must know all of them.
     if (run.collect) throw error;
-    tally.problem ??= messageOf(error);
+    tally.problem ??= problemOf(error);
     return undefined;
   }
 }

@@ -1,0 +1,328 @@
+/**
+ * What `check` is given that it cannot use, or finds that it cannot compare: as it is typed, with its exit status, what
+ * to type next, and nothing changed on any node.
+ */
+import { type ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Fleet } from '../../../src/cluster/fleet.js';
+import type { CheckHistory } from '../../../src/consistency/history.js';
+import type { CheckResult, TableNodeResult } from '../../../src/consistency/result.js';
+import { makeCluster } from '../../integration/consistency/cluster.js';
+import type { CliResult } from '../../support/cli.js';
+import { type Cli, makeCli } from '../../support/home-cli.js';
+import { type Failure, commandsIn, unchanged } from '../../support/operator.js';
+import { type Servers, startServers } from '../../support/servers.js';
+import { until } from '../../support/wait.js';
+
+const NAMES = ['n1', 'n2', 'n3'];
+/** Compared slowly while something happens to them. */
+const MIDDLE = ['retyped', 'renamed_on_n3', 'dropped', 'dropped_on_n3'];
+
+let servers: Servers;
+let fleet: Fleet;
+let cli: Cli;
+let role: string;
+let env: Record<string, string>;
+beforeAll(async () => {
+  servers = await startServers({ nodes: 3 });
+  fleet = servers.fleet();
+  cli = makeCli();
+  // Only superusers make types; this one has text and no bytes.
+  for (const name of NAMES)
+    await admin(
+      name,
+      `create type public.code;
+       create function public.code_in(cstring) returns public.code language internal immutable strict as 'textin';
+       create function public.code_out(public.code) returns cstring language internal immutable strict as 'textout';
+       create type public.code (input = public.code_in, output = public.code_out, like = text)`,
+    );
+  await makeCluster(servers, fleet, {
+    create: () =>
+      [
+        'create table goods (id int primary key, price numeric, note text)',
+        'create table coded (id int primary key, c public.code)',
+        'create table unpublished (id int primary key)',
+        ...MIDDLE.map((name) => `create table ${name} (id int primary key, note text)`),
+      ].join('; '),
+    published: ['goods', 'coded', ...MIDDLE],
+    fill: [
+      `insert into goods select g, g + 0.10, 'note ' || g from generate_series(1, 5000) g`,
+      `insert into coded select g, ('c' || g)::public.code from generate_series(1, 100) g`,
+      ...MIDDLE.map((name) => `insert into ${name} select g, 'note ' || g from generate_series(1, 6000) g`),
+    ].join('; '),
+  });
+  const [row] = await (await fleet.session('n1')).query<{ role: string }>('select current_user as role');
+  role = row?.role ?? '';
+  env = Object.fromEntries(
+    servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
+  );
+});
+afterAll(async () => {
+  await servers.down();
+  cli.end();
+});
+
+async function admin(node: string, sql: string): Promise<void> {
+  const session = await servers.superuser(node);
+  await session.simple(sql);
+  await session.close();
+}
+
+/** As it is typed; what it says to type exists. */
+async function check(...args: string[]): Promise<CliResult> {
+  const result = await cli.run(['check', ...args], { env });
+  commandsIn(`${result.stdout}\n${result.stderr}`);
+  return result;
+}
+
+async function compared(...args: string[]): Promise<{ code: number | null; result: CheckResult }> {
+  const { code, stdout } = await check(...args, '--json');
+  return { code, result: JSON.parse(stdout) as CheckResult };
+}
+
+const nodeOf = ({ tables }: CheckResult, table: string, node: string): TableNodeResult | undefined =>
+  tables.find(({ name }) => name === table)?.nodes.find((one) => one.node === node);
+
+/** Nothing of a check is on any server: no session, hence no lock, snapshot or temporary object. */
+const nothingLeft = async () => {
+  for (const name of NAMES) {
+    const session = await fleet.session(name);
+    await until(
+      () => session.query(`select from pg_stat_activity where application_name = 'repctl check'`),
+      (rows) => rows.length === 0,
+    );
+  }
+};
+
+describe('what cannot be used: refused before a row is read', () => {
+  test.each([
+    {
+      args: ['unpublished'],
+      ...{ code: 'table-not-published', exit: 2, hint: /repctl publication add public\.unpublished/ },
+    },
+    { args: ['nowhere'], code: 'unknown-table', exit: 2, hint: /public\.goods/ },
+    {
+      args: ['goods', '--where', 'id = 1; drop table goods'],
+      code: 'bad-condition',
+      exit: 2,
+      hint: /One condition/,
+    },
+    {
+      args: ['goods', '--where', `id = 1) or pg_sleep(1) is null or (true`],
+      code: 'bad-condition',
+      exit: 2,
+      hint: /./,
+    },
+    { args: ['goods', '--where', 'id ='], code: 'bad-condition', exit: 2, hint: /./ },
+    { args: ['goods', '--where', 'nothing = 1'], code: 'bad-condition', exit: 2, hint: /./ },
+    {
+      // A rate at which the rows would take an hour: what cannot be written is told before.
+      args: ['--report', '/nowhere/report.ndjson', '--max-rate', '2rows'],
+      ...{ code: 'report-unwritable', exit: 2, hint: /./ },
+    },
+    {
+      args: ['--report', '/proc/self/report.ndjson', '--max-rate', '2rows'],
+      ...{ code: 'report-unwritable', exit: 2, hint: /./ },
+    },
+    { args: ['--max-rate', 'fast'], code: 'usage', exit: 2, hint: undefined },
+    { args: ['--since', 'yesterday'], code: 'usage', exit: 2, hint: undefined },
+  ])('$args', async ({ args, code, exit, hint }) => {
+    await unchanged(fleet, NAMES, async () => {
+      const { code: status, stdout } = await check(...args, '--json');
+      const { error } = JSON.parse(stdout) as { error: Failure };
+      expect({ status, code: error.code }, error.message).toEqual({ status: exit, code });
+      // The message of a wrong flag says what it takes.
+      if (hint === undefined) expect(error.message).toMatch(/such as|2h|rows/u);
+      else expect(error.hint).toMatch(hint);
+    });
+    await nothingLeft();
+  });
+});
+
+describe('as cron has it', () => {
+  test('equal: --quiet says nothing at all; --history tells since when', async () => {
+    expect(await check('--quiet')).toMatchObject({ code: 0, stdout: '' });
+    const { stdout } = await check('--history', '--json');
+    const history = JSON.parse(stdout) as CheckHistory;
+    expect(JSON.stringify(history)).toContain('goods');
+    const shown = await check('--history');
+    expect(shown.code).toBe(0);
+    expect(shown.stdout).toMatch(/✓ public\.goods on n3: equal since/u);
+  });
+
+  test('--paranoid: sha256, equal', async () => {
+    expect(await compared('goods', '--paranoid')).toMatchObject({
+      ...{ code: 0, result: { digest: 'sha256', verdict: 'equal' } },
+    });
+  });
+
+  test('different: --quiet has a line for it, exit 5', async () => {
+    await admin('n3', 'update goods set price = 0 where id = 7');
+    const { code, stdout } = await check('goods', '--quiet');
+    expect(code).toBe(5);
+    expect(stdout).toMatch(/^public\.goods on n3/mu);
+    await admin('n3', 'update goods set price = 7.10 where id = 7');
+  });
+});
+
+describe('what a server says otherwise', () => {
+  test('a type without a send function: compared as text, a difference is found', async () => {
+    expect((await compared('coded')).code).toBe(0);
+    await admin('n3', `update coded set c = 'x' where id = 5`);
+    const { code, result } = await compared('coded');
+    expect(code).toBe(5);
+    expect(JSON.stringify(nodeOf(result, 'coded', 'n3'))).toContain('c5');
+    await admin('n3', `update coded set c = 'c5' where id = 5`);
+  });
+
+  test('no right to read: unverified, exit 4, the GRANT is named; the other replica is compared', async () => {
+    await admin('n3', `revoke select on goods from ${role}; alter table goods owner to current_user`);
+    const { code, stdout } = await check('goods');
+    expect(code).toBe(4);
+    expect(stdout).toMatch(new RegExp(`n3.*grant select on public\\.goods to ${role}`, 'u'));
+    expect(stdout).toMatch(/public\.goods\s+n2\s+✓ equal/u);
+    await admin('n3', `alter table goods owner to ${role}; grant all on goods to ${role}`);
+    expect((await compared('goods')).code).toBe(0);
+  });
+
+  test('a short statement_timeout and transaction_timeout of the role: not those of a check', async () => {
+    for (const name of NAMES) await admin(name, `alter role ${role} set statement_timeout = '200ms'`);
+    // 17 and later have it.
+    for (const name of NAMES) await admin(name, `alter role ${role} set transaction_timeout = '300ms'`);
+    const slow = ['--exact', '--max-rate', '5000rows', '--block-rows', '500'];
+    expect(await compared('goods', ...slow)).toMatchObject({ code: 0, result: { verdict: 'equal' } });
+    const held = await servers.superuser('n3');
+    await held.simple('begin; lock table goods in access exclusive mode');
+    const waited = compared('goods');
+    const watcher = await servers.superuser('n3');
+    await until(
+      () =>
+        watcher.query(
+          `select from pg_stat_activity where application_name = 'repctl check' and wait_event_type = 'Lock'
+           and clock_timestamp() - query_start > interval '500 ms'`,
+        ),
+      (rows) => rows.length > 0,
+    );
+    await held.close();
+    expect(await waited).toMatchObject({ code: 0, result: { verdict: 'equal' } });
+    for (const name of NAMES) await admin(name, `alter role ${role} reset all`);
+  });
+
+  test('a server that hashes otherwise: said, and compared by sha256', async () => {
+    await admin(
+      'n3',
+      `alter function pg_catalog.hashtextextended(text, int8) rename to hash_of_old;
+       create function pg_catalog.hashtextextended(text, int8) returns int8 language sql immutable strict parallel safe as 'select pg_catalog.hash_of_old($1, $2 + 1)'`,
+    );
+    try {
+      const { code, stdout } = await check('goods');
+      expect(code, stdout).toBe(0);
+      expect(stdout).toMatch(/n3 hashes otherwise.*sha256/u);
+    } finally {
+      await admin(
+        'n3',
+        `drop function pg_catalog.hashtextextended(text, int8);
+         alter function pg_catalog.hash_of_old(text, int8) rename to hashtextextended`,
+      );
+    }
+  });
+
+  test('a replica that never catches up: unverified after --timeout, exit 4', async () => {
+    const held = await servers.superuser('n3');
+    await held.simple('begin; lock table goods in share mode');
+    await (await fleet.session('n1')).simple('update goods set price = 1 where id = 9');
+    const { code, result } = await compared('goods', '--timeout', '2');
+    expect(code).toBe(4);
+    expect(nodeOf(result, 'goods', 'n3')).toMatchObject({ verdict: 'unverified', unverified: 1 });
+    expect(nodeOf(result, 'goods', 'n2')).toMatchObject({ verdict: 'equal' });
+    expect(result.durationMs).toBeLessThan(20_000);
+    await held.close();
+    await until(
+      () => compared('goods'),
+      (again) => again.code === 0,
+    );
+  });
+});
+
+describe('in the middle of it', () => {
+  /** Stopped while it reads the table, until `what` is done. */
+  async function during(table: string, what: () => Promise<void>) {
+    const args = ['check', table, '--json', '--max-rate', '1500rows', '--block-rows', '500'];
+    const child: ChildProcess = cli.spawn(args, { env });
+    let stdout = '';
+    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const leader = await fleet.session('n1');
+    await until(
+      () =>
+        leader.query(
+          `select from pg_stat_activity where application_name = 'repctl check' and query ~ 'bit_xor' and query ~ $1`,
+          [table],
+        ),
+      (rows) => {
+        if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}`);
+        return rows.length > 0;
+      },
+    );
+    child.kill('SIGSTOP');
+    await what();
+    child.kill('SIGCONT');
+    const code = await ended;
+    await nothingLeft();
+    return { code, result: JSON.parse(stdout) as CheckResult };
+  }
+  const ALTERED = /altered while it was compared: check it again/u;
+  const on = async (names: readonly string[], sql: string) => {
+    for (const name of names) await (await fleet.session(name)).simple(sql);
+  };
+
+  test('a table is altered everywhere', async () => {
+    const alter = () => on(NAMES, 'alter table retyped alter note type varchar(90)');
+    const { code, result } = await during('retyped', alter);
+    expect(code).toBe(4);
+    for (const node of ['n2', 'n3']) {
+      const found = nodeOf(result, 'retyped', node);
+      expect(found?.verdict).toBe('unverified');
+      expect(found?.problem).toMatch(ALTERED);
+    }
+    expect((await compared('retyped')).code).toBe(0);
+  });
+
+  test('a column is renamed on one replica alone: that one is unverified, and why is said', async () => {
+    const rename = () => on(['n3'], 'alter table renamed_on_n3 rename note to remark');
+    const { code, result } = await during('renamed_on_n3', rename);
+    expect(nodeOf(result, 'renamed_on_n3', 'n3')).toMatchObject({ verdict: 'unverified' });
+    expect(nodeOf(result, 'renamed_on_n3', 'n3')?.problem).toMatch(ALTERED);
+    expect(nodeOf(result, 'renamed_on_n3', 'n2')).toMatchObject({ verdict: 'equal' });
+    expect(code).toBe(4);
+  });
+
+  test('a table is dropped on one replica: the same', async () => {
+    const { code, result } = await during('dropped_on_n3', () => on(['n3'], 'drop table dropped_on_n3'));
+    expect(nodeOf(result, 'dropped_on_n3', 'n3')?.problem).toMatch(ALTERED);
+    expect(nodeOf(result, 'dropped_on_n3', 'n2')).toMatchObject({ verdict: 'equal' });
+    expect(code).toBe(4);
+  });
+
+  test('a table is dropped on the leader: nothing of it is verified', async () => {
+    const { code, result } = await during('dropped', () => on(['n1'], 'drop table dropped'));
+    expect(code).toBe(4);
+    for (const node of ['n2', 'n3'])
+      expect(nodeOf(result, 'dropped', node)).toMatchObject({ verdict: 'unverified' });
+    expect(nodeOf(result, 'dropped', 'n2')?.problem).toMatch(ALTERED);
+  });
+
+  test('a table that some nodes do not have: said, with what to type; the others are compared', async () => {
+    await on(['n1', 'n2'], 'create table half (id int primary key)');
+    await on(['n1'], 'alter publication repctl add table half');
+    await admin('n2', 'alter subscription repctl_n2_e1 refresh publication');
+    const shown = await check('half');
+    expect(shown.stdout).toMatch(/public\.half on n3: the table does not exist/u);
+    expect(shown.stdout).toMatch(/repctl subscription refresh repctl_n3_e1 --node n3/u);
+    const { code, result } = await compared('half');
+    expect(code).toBe(5);
+    expect(nodeOf(result, 'half', 'n2')).toMatchObject({ verdict: 'equal' });
+    expect(result.schema).toContainEqual(expect.objectContaining({ node: 'n3', code: 'table-missing' }));
+  });
+});
