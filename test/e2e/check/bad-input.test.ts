@@ -3,7 +3,6 @@
  * to type next, and nothing changed on any node.
  */
 import { type ChildProcess } from 'node:child_process';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import type { CheckHistory } from '../../../src/consistency/history.js';
