@@ -14,6 +14,7 @@ const programs = [
   'src/demo/main.ts',
   'src/demo/writer.ts',
   'src/drill/reaper-main.ts',
+  'src/drill/service/main.ts',
   'src/drill/workload/main.ts',
   'src/evaluation/main.ts',
 ];

@@ -9,6 +9,7 @@ import type { Live } from './live.js';
 import type { PlannedStep, Schedule } from './plan.js';
 import { type Roles, replicasOf, resolve } from './roles.js';
 import type { Scenario } from './scenario.js';
+import type { Services } from './service/start.js';
 import { isOperation, stepTitle } from './step-text.js';
 import { type StepOutcome, type StepWorld, nodesOf, perform } from './steps.js';
 
@@ -25,6 +26,7 @@ export interface PlayRequest {
   readonly scenario: Scenario;
   readonly schedule: Schedule;
   readonly ground: Ground;
+  readonly services: Services | null;
   readonly children: Children;
   readonly live: Live;
   /** Where repctl keeps its state: stranded files. */
@@ -37,7 +39,13 @@ export interface PlayRequest {
 /** Returns when the last step is done and the time is over. Throws `interrupted` and what recording throws. */
 export async function playSchedule(request: PlayRequest): Promise<void> {
   const { schedule, ground, signal, now, scenario } = request;
-  const world: StepWorld = { ...ground, children: request.children, signal, background: [] };
+  const world: StepWorld = {
+    ...ground,
+    children: request.children,
+    services: request.services,
+    signal,
+    background: [],
+  };
   let roles: Roles = { leader: 'n1', former: null, order: schedule.order };
   let last = 0;
   try {

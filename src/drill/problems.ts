@@ -24,6 +24,8 @@ interface World {
   readonly isolated: Set<string>;
   /** Whether each node has a disk of its own. */
   readonly bounded: boolean;
+  /** Numbers of the web services that are alive. */
+  readonly webs: Set<number>;
 }
 
 export function problemsOf(scenario: Scenario): Problem[] {
@@ -34,6 +36,7 @@ export function problemsOf(scenario: Scenario): Problem[] {
     states: new Map(),
     isolated: new Set(),
     bounded: scenario.cluster.disk !== undefined,
+    webs: new Set(Array.from({ length: scenario.workload.service?.processes ?? 0 }, (_, index) => index + 1)),
   };
   return [
     ...scenario.steps.flatMap((step, index) => inStep(step, index, world)),
@@ -117,6 +120,10 @@ function inStep(step: Step, index: number, world: World): Problem[] {
     case 'heal':
       if (world.isolated.size === 0) say('nothing is isolated then.');
       each(step.heal, () => undefined);
+      break;
+    case 'killWeb':
+      if (!world.webs.delete(step.killWeb))
+        say(`web service ${String(step.killWeb)} is not running then (workload.service.processes).`);
       break;
     case 'fill':
     case 'free': {
@@ -243,6 +250,9 @@ function unjudgeable(scenario: Scenario): Problem[] {
       : []),
     ...(expect.broughtBack !== undefined && !does('rejoin')
       ? [cannot('broughtBack', 'there is no rejoin')]
+      : []),
+    ...(expect.forgotten !== undefined && (!reads || workload.service === undefined)
+      ? [cannot('forgotten', 'nobody reads through a workload.service')]
       : []),
     ...(expect.staleEventual !== undefined && (!reads || !workload.readers.levels.includes('eventual'))
       ? [cannot('staleEventual', 'nobody reads at level eventual')]

@@ -23,6 +23,7 @@ import { playSchedule } from './play.js';
 import { type Record as Recording, openRecord, runName, writeResult } from './record.js';
 import type { DrillResult, StepResult } from './result.js';
 import type { Scenario } from './scenario.js';
+import { type Services, awaitServices, servicesAt, startServices } from './service/start.js';
 import { clock } from './workload/model.js';
 
 /** The workload process needs some time to open its first connections. */
@@ -43,6 +44,8 @@ export interface DrillRequest {
   /** What repeats this run. */
   readonly command: string;
   readonly watch: DrillWatch;
+  /** The user's own service, one URL or more in turn. */
+  readonly http?: readonly string[];
 }
 
 /** Whoever shows a drill. */
@@ -140,6 +143,7 @@ async function played(running: Running): Promise<Outcome> {
   const { request, children, record, lines } = running;
   const { scenario, signal, watch } = request;
   let ground: Ground | undefined;
+  let services: Services | null = null;
   let origin: number | undefined;
   const now = (): number => clock() - (origin ?? clock());
   const broken = new AbortController();
@@ -163,6 +167,7 @@ async function played(running: Running): Promise<Outcome> {
         watch.say(text);
       },
     });
+    services = await servicesOf(running, ground);
     const live = openLive();
     add(await trafficIn(ground.sandbox, -LEAD_MS));
     origin = clock() + LEAD_MS;
@@ -175,6 +180,9 @@ async function played(running: Running): Promise<Outcome> {
         table: PRODUCTS,
         workload: scenario.workload,
         direct: ground.direct,
+        ...(services === null
+          ? {}
+          : { http: { urls: services.urls, sticky: scenario.workload.service?.session === 'process' } }),
         lookMs: LOOK_MS,
       },
       (line) => {
@@ -195,6 +203,7 @@ async function played(running: Running): Promise<Outcome> {
         scenario,
         schedule: running.schedule,
         ground,
+        services,
         children,
         live,
         home: running.home,
@@ -213,6 +222,7 @@ async function played(running: Running): Promise<Outcome> {
     const ms = now();
     watch.judging();
     await load.stop();
+    services?.stop();
     add(await trafficIn(ground.sandbox, now()));
     for (const line of commandsTyped(record.directory, origin)) add(line);
     if (broken.signal.aborted) throw broken.signal.reason;
@@ -227,8 +237,35 @@ async function played(running: Running): Promise<Outcome> {
     return { sandbox: ground.sandbox, ms, end: { ...end, epoch: epoch?.epoch ?? null }, error };
   } catch (error) {
     if (error instanceof RepctlError && error.code === 'recording-failed') throw error;
+    services?.stop();
     return { sandbox: ground?.sandbox, ms: null, end: { state: null, epoch: null }, error };
   }
+}
+
+/** What clients go through, if not the routing of their own. */
+async function servicesOf(
+  { request, children, configFile }: Running,
+  ground: Ground,
+): Promise<Services | null> {
+  const { workload } = request.scenario;
+  if (request.http !== undefined) {
+    const say = (text: string): void => {
+      request.watch.say(text);
+    };
+    await awaitServices(request.http, configFile, say, request.signal);
+    return servicesAt(request.http);
+  }
+  if (workload.service === undefined) return null;
+  const { processes, session } = workload.service;
+  request.watch.say('starting web services');
+  const { pool, timeout } = workload;
+  return startServices(children, processes, {
+    config: ground.config,
+    table: PRODUCTS,
+    pool,
+    timeout,
+    session,
+  });
 }
 
 /** What the links have carried so far; a proxy that does not answer has carried nothing that is known. */

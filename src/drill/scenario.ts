@@ -73,6 +73,7 @@ export const FAULTS = [
   'delay',
   'fill',
   'free',
+  'killWeb',
 ] as const;
 export const OPERATIONS = [
   'switchover',
@@ -103,6 +104,8 @@ export const STEPS = {
   heal: faulty('heal'),
   fill: faulty('fill'),
   free: faulty('free'),
+  /** SIGKILL of a process of workload.service, by its number. */
+  killWeb: z.strictObject({ ...common, killWeb: whole(1, 9) }),
   isolate: z.strictObject({ ...common, isolate: z.union([ref, cut]) }),
   delay: z.strictObject({
     ...common,
@@ -187,6 +190,13 @@ export const workloadSchema = z.strictObject({
     }),
     {},
   ),
+  /** Clients go through web services of the drill's own; where a session is kept is what differs. */
+  service: z.optional(
+    z.strictObject({
+      processes: z._default(whole(1, 9), 2),
+      session: z._default(z.enum(['token', 'process']), 'token'),
+    }),
+  ),
   /** How long a client waits for one statement. */
   timeout: z._default(duration, 10_000),
 });
@@ -230,6 +240,8 @@ export const expectSchema = z.strictObject({
   broughtBack: z.optional(whole(0, 1_000_000)),
   /** Reads of level eventual that missed something, at least: the lag must show somewhere. */
   staleEventual: z.optional(whole(1, 1_000_000)),
+  /** Reads of sessions that forgot what they had written or seen, at least: that loss is the point then. */
+  forgotten: z.optional(whole(1, 1_000_000)),
   /** What `repctl status` says in the end; `any`: not judged. */
   health: z._default(z.enum(['healthy', 'any']), 'healthy'),
 });

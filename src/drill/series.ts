@@ -4,6 +4,7 @@ import { diskProblem } from '../sandbox/sandbox.js';
 import type { DrillResult } from './result.js';
 import { type DrillWatch, runDrill } from './run.js';
 import type { Scenario } from './scenario.js';
+import { notOurs } from './service/start.js';
 
 /** With where its record is, and the repctl.yaml of a sandbox that was kept. */
 export type KeptResult = DrillResult & { readonly directory: string; readonly config: string | null };
@@ -20,6 +21,8 @@ export interface SeriesRequest {
   readonly directory: string;
   readonly signal: AbortSignal;
   readonly watch: DrillWatch;
+  /** The user's own service, one URL or more in turn. */
+  readonly http?: readonly string[];
 }
 
 export interface Skipped {
@@ -35,10 +38,12 @@ export interface Series {
 
 /**
  * All of them, whatever becomes of one; after Ctrl-C those that were begun. What cannot be tried here is skipped. Throws
- * `drills-skipped` (exit 6) where nothing is left to run, and what runDrill throws.
+ * `drills-skipped` (exit 6) where nothing is left to run, `service-not-ours` (exit 6), and what runDrill throws.
  */
 export async function runDrills(request: SeriesRequest): Promise<Series> {
   const { seed, repeat, signal } = request;
+  const kills = request.scenarios.some(({ steps }) => steps.some(({ action }) => action === 'killWeb'));
+  if (request.http !== undefined && kills) throw notOurs();
   const limited = request.scenarios.filter((one) => one.cluster.disk !== undefined);
   const why = limited.length === 0 ? undefined : await diskProblem();
   const skipped = why === undefined ? [] : limited.map((one) => ({ scenario: titleOf(one), why }));
@@ -64,8 +69,9 @@ export async function runDrills(request: SeriesRequest): Promise<Series> {
       directory: request.directory,
       keep: request.keep && index === all.length - 1,
       signal,
-      command: request.command?.(one.seed) ?? commandOf(one.scenario, one.seed),
+      command: `${request.command?.(one.seed) ?? commandOf(one.scenario, one.seed)}${(request.http ?? []).map((url) => ` --http ${url}`).join('')}`,
       watch: request.watch,
+      ...(request.http === undefined ? {} : { http: request.http }),
     });
     results.push({ ...result, directory, config });
   }

@@ -65,6 +65,8 @@ export function stepTitle(step: Step, name: (ref: string) => string = (ref) => r
       return `fill the disk of ${named(step.fill)}`;
     case 'free':
       return `room on the disk of ${named(step.free)}`;
+    case 'killWeb':
+      return `kill -9 web service ${String(step.killWeb)}`;
     case 'isolate': {
       const cut = typeof step.isolate === 'string' ? { node: step.isolate } : step.isolate;
       const clients = 'clients' in cut ? cut.clients : undefined;

@@ -16,12 +16,15 @@ import {
 import type { Children, Ran } from './children.js';
 import { type Roles, resolve } from './roles.js';
 import type { Step } from './scenario.js';
+import type { Services } from './service/start.js';
 import { commandOf } from './step-text.js';
 
 export interface StepWorld {
   readonly sandbox: Sandbox;
   readonly children: Children;
   readonly direct: Readonly<Record<string, string>>;
+  /** Where clients go through any. */
+  readonly services: Services | null;
   readonly signal: AbortSignal;
   /** Sessions of statements that run on in the background. */
   readonly background: Session[];
@@ -131,6 +134,9 @@ async function attempt(world: StepWorld, step: Step, roles: Roles): Promise<Step
       return { ok: true };
     case 'free':
       await Promise.all(nodes.map((node) => freeNode(world.sandbox, node)));
+      return { ok: true };
+    case 'killWeb':
+      await world.services?.kill(step.killWeb);
       return { ok: true };
     case 'delay':
       if (step.delay.node === 'all') await delayLinks(world.sandbox, step.delay.each);

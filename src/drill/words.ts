@@ -43,6 +43,9 @@ export const WORDS: Readonly<Record<string, string>> = {
   'workload.pool.overflow': COUNT,
   'workload.pool.timeout': DURATION,
   'workload.pool.prePing': 'true or false',
+  'workload.service': 'processes and session',
+  'workload.service.processes': 'a whole number from 1 to 9',
+  'workload.service.session': 'token or process',
   'workload.timeout': DURATION,
   steps: 'a list of steps, each with one of kill, stop, start, … (docs/drill.md)',
   random: 'how many faults to draw, 1 to 50',
@@ -52,6 +55,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   'expect.lagP95': DURATION,
   'expect.broughtBack': COUNT,
   'expect.staleEventual': COUNT,
+  'expect.forgotten': COUNT,
   'expect.health': 'healthy or any',
   ...Object.fromEntries(
     ['writes', 'reads'].flatMap((kind) => [
@@ -92,6 +96,7 @@ export const STEP_WORDS: Readonly<Record<string, string>> = {
   heal: NODES,
   fill: NODES,
   free: NODES,
+  killWeb: 'the number of a web service, from 1',
   isolate: `a node; or node, from, clients (with, only), reset`,
   delay: 'each: a duration each way; and node, if not all',
   'delay.each': DURATION,

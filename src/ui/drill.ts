@@ -215,7 +215,7 @@ function verdictLines(verdict: Verdict, { c }: Style): string[] {
 }
 
 const TIMES = /^(?:rto|lagP95|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
-const LEAST = /(?:availability|balance|AtLeast|broughtBack|staleEventual)$/u;
+const LEAST = /(?:availability|balance|AtLeast|broughtBack|staleEventual|forgotten)$/u;
 
 function figureOf({ expectation, limit, measured, met }: Verdict): string {
   if (limit === null) return '';

@@ -2,6 +2,7 @@ import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
 import { drillWatch, gameDayWatch } from '../../cli/drill-watch.js';
 import { parseDuration } from '../../cli/duration.js';
+import { httpUrl } from '../../cli/http-url.js';
 import { drawGameDay } from '../../drill/game-day.js';
 import { loadScenarios, shippedFiles } from '../../drill/load.js';
 import { runDrills } from '../../drill/series.js';
@@ -52,6 +53,12 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
       dependsOn: ['game-day'],
     }),
     keep: Flags.boolean({ summary: 'Leave the sandbox of the last run up.' }),
+    http: Flags.string({
+      summary: 'Clients go through your own service (docs/drill.md); several URLs take turns.',
+      helpValue: 'URL',
+      multiple: true,
+      parse: (url) => Promise.resolve(httpUrl(url)),
+    }),
     dir: Flags.string({ summary: 'Where its sandbox is; must be new or empty.', helpValue: 'DIR' }),
   };
 
@@ -79,6 +86,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
         directory: await sandboxDirectory(flags.dir, 'drill'),
         signal: this.interruptible('Stopping; the sandbox is taken down, what was measured is kept.'),
         watch,
+        ...(flags.http === undefined ? {} : { http: flags.http }),
         ...(gameDay ? { command: (seed) => `repctl drill run --game-day --seed ${String(seed)}` } : {}),
       });
       watch.end();

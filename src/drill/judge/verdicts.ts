@@ -58,6 +58,12 @@ const ALWAYS = {
   'strong reads': 'strongReads',
 } as const;
 
+/** What a session is promised: not judged by itself where a scenario is about its loss (`forgotten`). */
+const SESSIONS: readonly string[] = ['read-your-writes', 'monotonic reads'];
+
+const forgotten = ({ violations }: Measurements): number =>
+  violations.readYourWrites.length + violations.monotonicReads.length;
+
 export function verdictsOf(
   expect: ExpectPart,
   measured: Measurements,
@@ -100,15 +106,19 @@ export function verdictsOf(
     ...most('lagP95', expect.lagP95, lags.length === 0 ? null : Math.max(...lags)),
     ...least('broughtBack', expect.broughtBack, measured.rpo?.broughtBack ?? null),
     ...least('staleEventual', expect.staleEventual, measured.staleByLevel.eventual ?? null),
-    ...Object.entries(ALWAYS).map(([expectation, key]) => ({
-      expectation,
-      // Without a leader in the end nobody can say.
-      met:
-        measured.violations[key].length === 0 && !(alone && ['doubled', 'phantoms', 'totals'].includes(key)),
-      limit: 0,
-      measured: measured.violations[key].length,
-      examples: measured.violations[key].slice(0, 5),
-    })),
+    ...least('forgotten', expect.forgotten, forgotten(measured)),
+    ...Object.entries(ALWAYS)
+      .filter(([expectation]) => expect.forgotten === undefined || !SESSIONS.includes(expectation))
+      .map(([expectation, key]) => ({
+        expectation,
+        // Without a leader in the end nobody can say.
+        met:
+          measured.violations[key].length === 0 &&
+          !(alone && ['doubled', 'phantoms', 'totals'].includes(key)),
+        limit: 0,
+        measured: measured.violations[key].length,
+        examples: measured.violations[key].slice(0, 5),
+      })),
     ...(expect.health === 'any'
       ? []
       : [

@@ -16,6 +16,7 @@ import type { Line, WriteKind, WriteLine } from '../history.js';
 import { type ClientWorld, sendRead, sendWrite } from './clients.js';
 import { look, openDirect, sendStray } from './direct.js';
 import { type Task, clientNames, clock } from './model.js';
+import { openHttp } from './http.js';
 import { keepPace } from './pace.js';
 import { totalOfTransfers } from './rows.js';
 
@@ -41,6 +42,10 @@ async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<vo
   );
   const now = (): number => clock() - task.originMs;
   const world: ClientWorld = { config, table, fleets, store: memoryStore(), now, random: next };
+  const http =
+    task.http === undefined
+      ? undefined
+      : openHttp({ ...task.http, timeout: workload.timeout, now, random: next });
   const writers = clientNames('w', workload.writers.clients);
   const strays = clientNames('s', workload.stray?.clients ?? 0);
   const all = [...writers, ...strays];
@@ -50,7 +55,8 @@ async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<vo
   const kinds: readonly WriteKind[] = [
     ...Array<WriteKind>(insert).fill('insert'),
     ...Array<WriteKind>(adjust).fill('adjust'),
-    ...Array<WriteKind>(transfer).fill('transfer'),
+    // A transfer is two changes in one transaction: nothing that the products API has.
+    ...Array<WriteKind>(http === undefined ? transfer : 0).fill('transfer'),
   ];
   const counted = new Map<string, number>();
   const count = (key: string): number => {
@@ -69,7 +75,10 @@ async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<vo
       const op = kinds[Math.floor(next() * kinds.length)] ?? 'insert';
       const n = count(`${client} ${op}`);
       underWay.set(client, { kind: 'write', client, op, n, due, begin: now() });
-      const line = await sendWrite(world, client, op, n, due);
+      const line =
+        http === undefined || op === 'transfer'
+          ? await sendWrite(world, client, op, n, due)
+          : await http.write(client, op, n, due);
       underWay.delete(client);
       say(line);
       // Refused at once: a client that got no for an answer breathes before the next.
@@ -81,7 +90,11 @@ async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<vo
     const session = writers[index % Math.max(1, writers.length)] ?? client;
     const level = levels[index % levels.length] ?? 'session';
     return keepPace(workload.readers, index, now, stop, async (due) => {
-      say(await sendRead(world, client, session, level, writers, due));
+      say(
+        http === undefined
+          ? await sendRead(world, client, session, level, writers, due)
+          : await http.read(client, session, level, due),
+      );
     });
   });
   const directs = Object.entries(task.direct).map(([node, url]) => ({
@@ -108,6 +121,7 @@ async function play(task: Task, stop: AbortSignal, cut: AbortSignal): Promise<vo
     direct.close();
   });
   await Promise.all([...writing, ...reading, ...observing, ...straying]);
+  http?.close();
   await fleets.close();
 }
 

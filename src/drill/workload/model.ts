@@ -9,6 +9,8 @@ export interface Task {
   readonly config: ClusterConfig;
   readonly table: { readonly schema: string; readonly name: string };
   readonly workload: WorkloadPart;
+  /** Of web services that clients go through in turn; `sticky`: each session at one of them. */
+  readonly http?: { readonly urls: readonly string[]; readonly sticky: boolean };
   /** URLs past the proxy, for observers and strays. */
   readonly direct: Readonly<Record<string, string>>;
   /** Milliseconds between two looks at each node. */
