@@ -57,7 +57,6 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
       summary: 'Clients go through your own service (docs/drill.md); several URLs take turns.',
       helpValue: 'URL',
       multiple: true,
-      parse: (url) => Promise.resolve(httpUrl(url)),
     }),
     dir: Flags.string({ summary: 'Where its sandbox is; must be new or empty.', helpValue: 'DIR' }),
   };
@@ -71,6 +70,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
       throw new RepctlError('usage', ways === 0 ? 'Which drill?' : 'Give names, --all or --game-day.', {
         hint: 'repctl drill list shows them.',
       });
+    const http = flags.http?.map(httpUrl);
     const limit = flags['time-limit'];
     const scenarios = gameDay
       ? [drawGameDay(flags.seed, limit === undefined ? undefined : parseDuration(limit))]
@@ -86,7 +86,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
         directory: await sandboxDirectory(flags.dir, 'drill'),
         signal: this.interruptible('Stopping; the sandbox is taken down, what was measured is kept.'),
         watch,
-        ...(flags.http === undefined ? {} : { http: flags.http }),
+        ...(http === undefined ? {} : { http }),
         ...(gameDay ? { command: (seed) => `repctl drill run --game-day --seed ${String(seed)}` } : {}),
       });
       watch.end();
