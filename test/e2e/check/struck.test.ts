@@ -56,7 +56,10 @@ async function admin<Row = Record<string, unknown>>(node: string, sql: string): 
 
 /** Every third row of n3 gets a price of its own; the sum of what is wrong there. */
 const plant = () =>
-  admin('n3', 'set session_replication_role = replica; update products set price = id + 0.5 where id % 3 = 0');
+  admin(
+    'n3',
+    'set session_replication_role = replica; update products set price = id + 0.5 where id % 3 = 0',
+  );
 
 /** No session of repctl, so no lock, no snapshot; and no temporary table. */
 async function nothingLeft(names: readonly string[]): Promise<void> {
