@@ -58,8 +58,8 @@ describe('drill run through web services', () => {
       unmet: [],
     });
     expect(result?.steps).toMatchObject([{ title: 'kill -9 web service 1', ok: true }]);
-    expect(result?.measurements?.writes.ok).toBeGreaterThan(40);
-    expect(result?.measurements?.reads.ok).toBeGreaterThan(40);
+    expect(result?.measurements?.writes.ok).toBeGreaterThan(10);
+    expect(result?.measurements?.reads.ok).toBeGreaterThan(10);
   });
 
   it('a session that the killed process kept forgets; one in a token does not', async () => {
