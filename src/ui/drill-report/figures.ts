@@ -2,7 +2,14 @@
 import type { Figure, Spread } from '../../drill/report/summary.js';
 import { formatCount, formatDuration } from '../format.js';
 
-const ROWS: ReadonlySet<string> = new Set(['lost', 'errors', 'broughtBack', 'staleEventual', 'forgotten', 'rpo']);
+const ROWS: ReadonlySet<string> = new Set([
+  'lost',
+  'errors',
+  'broughtBack',
+  'staleEventual',
+  'forgotten',
+  'rpo',
+]);
 const TIME =
   /^(?:rto|noWrites|noReads|writeP50|writeP99|readP50|readP99|lagP50|lagP95|pause|took:.*|.*\.(?:unavailable|pause|p99|p99AtLeast))$/u;
 
