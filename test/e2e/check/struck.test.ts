@@ -96,8 +96,9 @@ const OPERATIONS = {
   check: { args: ['check', '--max-rate', '1500rows', '--block-rows', '300'], at: READING },
   'check --exact': {
     args: ['check', '--exact', '--max-rate', '1500rows', '--block-rows', '300'],
-    at: /bit_xor/u,
+    at: READING,
   },
+  // While it compares or writes, whichever is seen first.
   repair: { args: ['repair', '--yes'], at: /products/u },
 } as const;
 const STRIKES = {
