@@ -1,12 +1,10 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../../cli/base-command.js';
+import { chosenScenarios } from '../../cli/drill-choice.js';
 import { drillWatch, gameDayWatch } from '../../cli/drill-watch.js';
-import { parseDuration } from '../../cli/duration.js';
 import { httpUrl } from '../../cli/http-url.js';
-import { drawGameDay } from '../../drill/game-day.js';
-import { loadScenarios, shippedFiles } from '../../drill/load.js';
 import { runDrills } from '../../drill/series.js';
-import { EXIT, RepctlError } from '../../errors.js';
+import { EXIT } from '../../errors.js';
 import { sandboxDirectory } from '../../sandbox/account.js';
 import { type DrillReport, renderDrill } from '../../ui/drill.js';
 
@@ -63,18 +61,9 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
 
   async run(): Promise<DrillReport> {
     const { flags } = this;
-    const named = this.args.scenario ?? [];
     const gameDay = flags['game-day'];
-    const ways = [flags.all, gameDay, named.length > 0].filter(Boolean).length;
-    if (ways !== 1)
-      throw new RepctlError('usage', ways === 0 ? 'Which drill?' : 'Give names, --all or --game-day.', {
-        hint: 'repctl drill list shows them.',
-      });
+    const scenarios = chosenScenarios(this.args.scenario ?? [], flags);
     const http = flags.http?.map(httpUrl);
-    const limit = flags['time-limit'];
-    const scenarios = gameDay
-      ? [drawGameDay(flags.seed, limit === undefined ? undefined : parseDuration(limit))]
-      : loadScenarios(flags.all ? shippedFiles() : named);
     const style = this.errStyle();
     const watch = (gameDay ? gameDayWatch : drillWatch)(process.stderr, style, this.jsonEnabled());
     try {
