@@ -7,8 +7,6 @@ import { renderBriefing, renderLive, renderStep } from '../ui/drill.js';
 import { type Live as Drawn, live as draw } from './live.js';
 
 export interface DrawnWatch extends DrillWatch {
-  /** What must be heard, also with --json. */
-  tell(text: string): void;
   end(): void;
 }
 

@@ -53,6 +53,8 @@ export interface DrillWatch {
   /** Before the servers are started. */
   begin(run: string, scenario: Scenario, schedule: Schedule): void;
   say(text: string): void;
+  /** What must be heard, whatever form results have: somebody is waited for. */
+  tell(text: string): void;
   /**
    * The workload runs from now on; `now` gives milliseconds since it began. `operate` is a file of variables for a
    * shell that is to work on the sandbox.
@@ -249,10 +251,10 @@ async function servicesOf(
 ): Promise<Services | null> {
   const { workload } = request.scenario;
   if (request.http !== undefined) {
-    const say = (text: string): void => {
-      request.watch.say(text);
+    const tell = (text: string): void => {
+      request.watch.tell(text);
     };
-    await awaitServices(request.http, configFile, say, request.signal);
+    await awaitServices(request.http, configFile, tell, request.signal);
     return servicesAt(request.http);
   }
   if (workload.service === undefined) return null;

@@ -55,19 +55,19 @@ const START_MS = 300_000;
 const ASK_AGAIN_MS = 500;
 
 /**
- * Returns when each URL answers as the products API does; says what the service must be given until then. Throws
+ * Returns when each URL answers as the products API does; tells what the service must be given until then. Throws
  * `service-silent` (exit 3), `interrupted`.
  */
 export async function awaitServices(
   urls: readonly string[],
   configFile: string,
-  say: (text: string) => void,
+  tell: (text: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const deadline = Date.now() + START_MS;
   for (const url of urls) {
     for (let told = false; !(await answers(url)); told = true) {
-      if (!told) say(`waiting for ${url}; the databases that it is to use are in ${configFile}`);
+      if (!told) tell(`waiting for ${url}; the databases that it is to use are in ${configFile}`);
       if (Date.now() > deadline)
         throw new RepctlError('service-silent', `${url} does not answer GET /products with a list.`, {
           exit: EXIT.unreachable,

@@ -98,7 +98,6 @@ const OPERATIONS = {
     args: ['check', '--exact', '--max-rate', '1500rows', '--block-rows', '300'],
     at: READING,
   },
-  // While it compares or writes, whichever is seen first.
   repair: { args: ['repair', '--yes'], at: /products/u },
 } as const;
 const STRIKES = {
@@ -113,6 +112,9 @@ const STRIKES = {
 describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
   test.each(Object.entries(STRIKES))('%s', async (what, { down, strike }) => {
     if (operation === 'repair') await plant();
+    // A repair is struck in the middle of its transaction: one of the rows that it writes is held until then.
+    const held = operation === 'repair' ? await servers.superuser('n3') : undefined;
+    await held?.simple('begin; select from products where id = 3000 for update');
     const child = cli.spawn([...args, '--json']);
     let stdout = '';
     let stderr = '';
@@ -123,7 +125,8 @@ describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
     await until(
       () =>
         watcher.query<{ query: string }>(
-          `select query from pg_stat_activity where application_name ~ '^repctl (check|repair)'`,
+          `select query from pg_stat_activity where application_name ~ '^repctl check'
+           or (application_name ~ '^repctl repair' and wait_event_type = 'Lock' and backend_xid is not null)`,
         ),
       (rows) => {
         if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
@@ -134,6 +137,7 @@ describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
     // It must not get away before it is struck.
     child.kill('SIGSTOP');
     await strike();
+    await held?.close();
     child.kill('SIGCONT');
     const code = await ended;
     await nothingLeft(NAMES.filter((name) => !(down as readonly string[]).includes(name)));
