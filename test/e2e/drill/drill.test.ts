@@ -148,7 +148,7 @@ describe('drill', () => {
       [[wrong], 'wrong.yaml:8: stpes: there is no such key.'],
       [['leader-kiled'], 'Did you mean leader-killed?'],
       [[], 'Which drill?'],
-      [['--all', 'leader-killed'], 'Give names, or --all.'],
+      [['--all', 'leader-killed'], 'Give names, --all or --game-day.'],
     ] as const) {
       const { code, stderr } = await cli.run(args(...given));
       expect(code, stderr).toBe(2);
