@@ -1,4 +1,5 @@
 /** The writer's record and what can be read from it: the demo's and the benchmark's figures. Pure. */
+import { parseLines } from '../ndjson.js';
 
 /** One attempt to insert a row. `unknown`: it was sent, and the connection ended before the answer came. */
 export interface Write {
@@ -18,13 +19,7 @@ export const clock = (): number => performance.timeOrigin + performance.now();
 export const skuOf = (n: number): string => `LIVE-${String(n).padStart(6, '0')}`;
 
 /** Reads the record, one JSON object a line; a last line that is still being written is left out. */
-export function parseRecord(text: string): Write[] {
-  return text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Write);
-}
+export const parseRecord = (text: string): Write[] => parseLines<Write>(text);
 
 export const acknowledged = (writes: readonly Write[]): Write[] =>
   writes.filter((write) => write.result === 'acknowledged');

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Typed, TRANSCRIPT } from '../config/transcript.js';
+import { parseLines } from '../ndjson.js';
 import { randomFrom } from '../random.js';
 import type { CommandLine } from './history.js';
 import { loadScenarios, shippedDirectory, shippedFiles } from './load.js';
@@ -62,11 +63,9 @@ export const exportsOf = (variables: Readonly<Record<string, string>>): string =
 export function commandsTyped(directory: string, originMs: number): CommandLine[] {
   const file = transcriptIn(directory);
   if (!existsSync(file)) return [];
-  const text = readFileSync(file, 'utf8');
-  return text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Typed)
-    .map(({ at, words }) => ({ kind: 'command', at: at - originMs, words }));
+  return parseLines<Typed>(readFileSync(file, 'utf8')).map(({ at, words }) => ({
+    kind: 'command',
+    at: at - originMs,
+    words,
+  }));
 }

@@ -45,14 +45,15 @@ export async function openGround(request: GroundRequest): Promise<Ground> {
   });
   const seconds = (ms: number): number => ms / 1000;
   const physical = cluster.replication === 'physical';
+  // Of physical standbys repctl knows nothing: its cluster is their leader alone.
+  const members = physical ? 1 : cluster.nodes;
   const { cluster: name, tables, nodes } = toFileConfig(sandbox);
   await writeFile(
     request.configFile,
     stringify({
       cluster: name,
       tables,
-      // Of physical standbys repctl knows nothing: its cluster is their leader alone.
-      nodes: physical ? Object.fromEntries(Object.entries(nodes).slice(0, 1)) : nodes,
+      nodes: Object.fromEntries(Object.entries(nodes).slice(0, members)),
       connectTimeout: seconds(cluster.connectTimeout),
       statementTimeout: seconds(cluster.statementTimeout),
       drainTimeout: seconds(cluster.drainTimeout),
@@ -65,7 +66,7 @@ export async function openGround(request: GroundRequest): Promise<Ground> {
     statementTimeoutMs: cluster.statementTimeout,
     drainTimeoutMs: cluster.drainTimeout,
   };
-  await fill({ ...config, nodes: physical ? config.nodes.slice(0, 1) : config.nodes });
+  await fill({ ...config, nodes: config.nodes.slice(0, members) });
   say('building the cluster');
   succeeded(await children.repctl(['cluster', 'create', '--yes']), 'cluster create');
   if (physical) {

@@ -2,6 +2,7 @@
  * What a drill records, one JSON object a line (samples.ndjson; docs/drill.md): what clients did and were told, what
  * could be seen at each node, what was done to the servers. Times are milliseconds since the workload began.
  */
+import { parseLines } from '../ndjson.js';
 import type { ReadLevel } from '../routing/route.js';
 
 export type WriteKind = 'insert' | 'adjust' | 'transfer';
@@ -144,13 +145,7 @@ export type Line =
   | FinalLine;
 
 /** Reads samples.ndjson; a last line that was cut short is left out. */
-export function parseHistory(text: string): Line[] {
-  return text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Line);
-}
+export const parseHistory = (text: string): Line[] => parseLines<Line>(text);
 
 /** A history by kind of line, in the order recorded. */
 export interface History {

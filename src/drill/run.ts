@@ -307,7 +307,6 @@ function resultOf(
   const history = sorted(lines);
   const measurements = ms === null ? null : measure(history, ms, end);
   const judged = measurements !== null && error === undefined;
-  const grade = measurements === null ? undefined : gradeOf(history, measurements);
   const verdicts = judged ? verdictsOf(scenario.expect, measurements, history.steps) : [];
   return {
     format: 1,
@@ -338,7 +337,7 @@ function resultOf(
     ),
     measurements,
     verdicts,
-    grade: grade ?? null,
+    grade: (measurements && gradeOf(history, measurements)) ?? null,
     error: judged || error === undefined ? null : errorOf(error),
   };
 }
