@@ -34,7 +34,11 @@ export default class SandboxUp extends BaseCommand<typeof SandboxUp> {
       multiple: true,
       multipleNonGreedy: true,
     }),
-    dir: Flags.string({ summary: 'Where to keep it; must be new or empty.', helpValue: 'DIR' }),
+    dir: Flags.string({
+      summary: 'Where to keep it; must be new or empty.',
+      helpValue: 'DIR',
+      env: 'REPCTL_SANDBOX_DIR',
+    }),
     'base-port': Flags.integer({
       summary: 'First port to try; ports in use are passed over.',
       min: 1024,

@@ -123,6 +123,10 @@ async function setRight(
   const slot = leader.slots.find(({ name }) => name === slotName(node.name));
   if (slot === undefined || slot.walStatus === 'lost' || slot.invalidReason !== null)
     return { why: `${leader.name} has no usable slot ${slotName(node.name)}` };
+  const shapes = await shapesOf(await fleet.session(action.leader), leader);
+  // Before the leader is made to decode all that it wrote since the fork.
+  const alone = tableKeys(shapes, [stranded]);
+  if ('why' in alone) return alone;
   const opened: Session[] = [];
   const open = async (name: string) => {
     const one = await fleet.fresh(name);
@@ -135,7 +139,6 @@ async function setRight(
     const reader = moment.session;
     // What is committed before the point must be flushed to be decoded, and to be passed by the slot.
     await flushNow(await fleet.session(action.leader));
-    const shapes = await shapesOf(await fleet.session(action.leader), leader);
     report({ message: 'looking for what changed since the fork' });
     const keys = keyColumnsOf(shapes);
     const changed = await changedSince(await open(action.leader), {
@@ -192,7 +195,11 @@ async function strandedKeys(
   const set = keySet();
   const session = await fleet.fresh(node);
   try {
-    for await (const { change } of decodeSlot(session, { slot, from: forkPoint, keys })) set.add(change);
+    for await (const { change } of decodeSlot(session, { slot, from: forkPoint, keys })) {
+      set.add(change);
+      // Whole tables, then; more keys say nothing more.
+      if (set.whole.size > 0 || set.overflow) break;
+    }
   } finally {
     await session.close();
   }

@@ -142,10 +142,12 @@ async function writeAll(
   };
   try {
     const leader = await open(action.leader);
-    // The snapshot first, then what was changed up to a later position: a row that is not among these is in the
+    // The snapshot now, and later what was changed up to a later position: a row that is not among these is in the
     // snapshot as it was at the fork.
     await leader.simple(`begin isolation level repeatable read read only; select 1`);
-    const touched = await touchedOn(context, action, await open(action.leader), keys);
+    let found: Promise<Touched> | undefined;
+    const touched = (): Promise<Touched> =>
+      (found ??= open(action.leader).then((session) => touchedOn(context, action, session, keys)));
     const reader = await open(action.node);
     const decoder = await open(action.node);
     const byName = new Map(shapes.map((shape) => [JSON.stringify([shape.schema, shape.name]), shape]));

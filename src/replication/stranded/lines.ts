@@ -10,9 +10,13 @@ import type { Touched } from './touched.js';
 export interface LineSources {
   /** The former leader, fenced: rows as they stand at the end of everything that is stranded. */
   readonly node: Session;
-  /** The new leader at a snapshot, and what was changed there up to a position at or past that snapshot. */
+  /** The new leader at a snapshot. */
   readonly leader: Session;
-  readonly touched: Touched;
+  /**
+   * What was changed there up to a position at or past that snapshot. Asked for at the first line: finding out means
+   * decoding all that the leader wrote since the fork, which is for nothing where nothing is stranded.
+   */
+  readonly touched: () => Promise<Touched>;
   /** The definition of a table; undefined when the leader has none of that name. */
   readonly shape: (schema: string, table: string) => TableShape | undefined;
 }
@@ -62,6 +66,7 @@ async function complete(
   sources: LineSources,
   seen: Set<string>,
 ): Promise<readonly StrandedLine[]> {
+  if (batch.length === 0) return [];
   const bases = await basesOf(batch, sources, seen);
   const fetched = await fetchedOf(batch, sources);
   return batch.map((line, index) => {
@@ -97,9 +102,10 @@ async function fetchedOf(
 /** What the leader has of each row that is met for the first time, unless it was changed there since the fork. */
 async function basesOf(
   batch: readonly StrandedLine[],
-  { leader, touched, shape }: LineSources,
+  sources: LineSources,
   seen: Set<string>,
 ): Promise<Map<number, string>> {
+  const touched = await sources.touched();
   const first: [number, StrandedLine][] = [];
   for (const [index, line] of batch.entries()) {
     if (line.op === 'truncate' || Object.keys(line.key).length === 0) continue;
@@ -109,7 +115,7 @@ async function basesOf(
     for (const text of news) seen.add(text);
     if (!met && !touched.has(line, keys[0] ?? {})) first.push([index, line]);
   }
-  const rows = await lookUp(first, (line) => line.oldKey ?? line.key, leader, shape);
+  const rows = await lookUp(first, (line) => line.oldKey ?? line.key, sources.leader, sources.shape);
   return new Map([...rows].map(([index, row]) => [index, rowDigest(row)]));
 }
 
