@@ -6,24 +6,9 @@
 // reading them from the leader, keeping them or proving them; rolled back.
 import pg from 'pg';
 import { machine, options, quantile, say, spread, until, withSandbox } from './lib/bench.mjs';
+import { BARE_DIGEST, BARE_SETTINGS } from './lib/digest.mjs';
 
 const { runs, products } = options({ runs: 5, products: 1_000_000 });
-
-const text = (column) => `(t.${column}::text) collate "C"`;
-const row = [
-  text('attributes'),
-  'timestamptz_send(t.created_at)',
-  text('currency'),
-  text('description'),
-  'int8send(t.id)',
-  text('name'),
-  'numeric_send(t.price)',
-  text('sku'),
-  'int8send(t.stock::int8)',
-  'timestamptz_send(t.updated_at)',
-  'int8send(t.version::int8)',
-];
-const bareSql = `select count(*)::int as rows, bit_xor(hashtextextended(hash_record_extended(row(${row.join(', ')}), 0)::text, 1))::text as digest from only products t`;
 
 const timed = async (work) => {
   const start = performance.now();
@@ -38,12 +23,12 @@ await withSandbox(
     for (const { url } of await urls('--superuser', '--direct')) {
       const client = new pg.Client({ connectionString: url });
       await client.connect();
-      await client.query('set jit = off; set max_parallel_workers_per_gather = 0');
+      await client.query(BARE_SETTINGS);
       clients.push(client);
     }
     try {
       const [, n2] = clients;
-      const bare = () => Promise.all(clients.map((client) => client.query(bareSql)));
+      const bare = () => Promise.all(clients.map((client) => client.query(BARE_DIGEST)));
       const digests = async () => (await bare()).map((result) => result.rows[0]);
       const equal = async () => {
         const [a, b] = await digests();
