@@ -1,7 +1,8 @@
 /** Runs the built program as a process of its own, with an environment of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { until } from './wait.js';
 
 export const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url));
 
@@ -37,7 +38,17 @@ export function cleanEnv(env: CliOptions['env'] = {}): Record<string, string> {
   );
 }
 
-export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+/** The program at work: what it has said so far, and how it ends. */
+export interface RunningCli {
+  readonly child: ChildProcess;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ended: Promise<CliResult>;
+  /** until(), for what must be seen while it runs: throws with what it said when it is over before. */
+  seen<T>(look: () => Promise<T>, good: (value: T) => boolean, timeoutMs?: number): Promise<T>;
+}
+
+export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: cleanEnv(options.env),
     cwd: options.cwd ?? '/',
@@ -49,10 +60,33 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
   let stderr = '';
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
-  return new Promise((resolve, reject) => {
+  const ended = new Promise<CliResult>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       resolve({ code, signal, stdout, stderr });
     });
   });
+  return {
+    child,
+    ended,
+    get stdout() {
+      return stdout;
+    },
+    get stderr() {
+      return stderr;
+    },
+    seen: (look, good, timeoutMs) =>
+      until(
+        look,
+        (value) => {
+          if (child.exitCode !== null || child.signalCode !== null)
+            throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
+          return good(value);
+        },
+        timeoutMs,
+      ),
+  };
 }
+
+export const runCli = (args: readonly string[], options: CliOptions = {}): Promise<CliResult> =>
+  startCli(args, options).ended;

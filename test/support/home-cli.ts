@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type CliResult, PROGRAM, cleanEnv } from './cli.js';
+import { type CliResult, PROGRAM, type RunningCli, cleanEnv, startCli } from './cli.js';
 
 export interface Cli {
   /** A directory of its own for XDG state, config and cache, and the working directory. */
@@ -11,7 +11,9 @@ export interface Cli {
   run(args: readonly string[], options?: RunCliOptions): Promise<CliResult>;
   /** Runs with --json and parses what it printed; the exit status is in `code`. */
   json<T>(args: readonly string[], options?: RunCliOptions): Promise<{ code: number | null; data: T }>;
-  /** The process, for signals and streams. */
+  /** Begins it: for what happens while it runs. */
+  start(args: readonly string[], options?: RunCliOptions): RunningCli;
+  /** The bare process, for who reads or feeds its streams. */
   spawn(args: readonly string[], options?: RunCliOptions): ChildProcess;
   /** Removes `home`. */
   end(): void;
@@ -26,30 +28,20 @@ export interface RunCliOptions {
 /** Commands with an environment of their own: nothing of the caller's configuration or sandbox is seen or touched. */
 export function makeCli(): Cli {
   const home = mkdtempSync(path.join(tmpdir(), 'repctl-cli-'));
-  const start = (args: readonly string[], options: RunCliOptions = {}): ChildProcess =>
-    spawn(process.execPath, [PROGRAM, ...args], {
-      cwd: options.cwd ?? home,
-      env: cleanEnv({ HOME: home, ...options.env }),
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-  const run = (args: readonly string[], options: RunCliOptions = {}): Promise<CliResult> =>
-    new Promise((resolve, reject) => {
-      const child = start(args, options);
-      let stdout = '';
-      let stderr = '';
-      child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-      child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-      child.stdin?.on('error', () => undefined);
-      child.stdin?.end(options.input ?? '');
-      child.once('error', reject);
-      child.once('close', (code, signal) => {
-        resolve({ code, signal, stdout, stderr });
-      });
-    });
+  const start = (args: readonly string[], { input = '', cwd = home, env }: RunCliOptions = {}): RunningCli =>
+    startCli(args, { cwd, stdin: input, env: { HOME: home, ...env } });
+  const run = (args: readonly string[], options?: RunCliOptions): Promise<CliResult> =>
+    start(args, options).ended;
   return {
     home,
     run,
-    spawn: start,
+    start,
+    spawn: (args, { cwd = home, env } = {}) =>
+      spawn(process.execPath, [PROGRAM, ...args], {
+        cwd,
+        env: cleanEnv({ HOME: home, ...env }),
+        stdio: ['pipe', 'pipe', 'pipe'],
+      }),
     async json<T>(args: readonly string[], options?: RunCliOptions) {
       const { code, stdout, stderr } = await run([...args, '--json'], options);
       try {

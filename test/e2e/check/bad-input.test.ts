@@ -2,7 +2,6 @@
  * What `check` is given that it cannot use, or finds that it cannot compare: as it is typed, with its exit status, what
  * to type next, and nothing changed on any node.
  */
-import { type ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import type { CheckHistory } from '../../../src/consistency/history.js';
@@ -10,6 +9,7 @@ import type { CheckResult, TableNodeResult } from '../../../src/consistency/resu
 import { makeCluster } from '../../integration/consistency/cluster.js';
 import type { CliResult } from '../../support/cli.js';
 import { type Cli, makeCli } from '../../support/home-cli.js';
+import { nothingLeft } from '../../support/left.js';
 import { type Failure, commandsIn, unchanged } from '../../support/operator.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
@@ -83,17 +83,6 @@ async function compared(...args: string[]): Promise<{ code: number | null; resul
 const nodeOf = ({ tables }: CheckResult, table: string, node: string): TableNodeResult | undefined =>
   tables.find(({ name }) => name === table)?.nodes.find((one) => one.node === node);
 
-/** Nothing of a check is on any server: no session, hence no lock, snapshot or temporary object. */
-const nothingLeft = async () => {
-  for (const name of NAMES) {
-    const session = await fleet.session(name);
-    await until(
-      () => session.query(`select from pg_stat_activity where application_name = 'repctl check'`),
-      (rows) => rows.length === 0,
-    );
-  }
-};
-
 describe('what cannot be used: refused before a row is read', () => {
   test.each([
     {
@@ -135,7 +124,7 @@ describe('what cannot be used: refused before a row is read', () => {
       if (hint === undefined) expect(error.message).toMatch(/such as|2h|rows/u);
       else expect(error.hint).toMatch(hint);
     });
-    await nothingLeft();
+    await nothingLeft(servers, NAMES);
   });
 });
 
@@ -248,27 +237,21 @@ describe('in the middle of it', () => {
   /** Stopped while it reads the table, until `what` is done. */
   async function during(table: string, what: () => Promise<void>) {
     const args = ['check', table, '--json', '--max-rate', '1500rows', '--block-rows', '500'];
-    const child: ChildProcess = cli.spawn(args, { env });
-    let stdout = '';
-    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const running = cli.start(args, { env });
     const leader = await fleet.session('n1');
-    await until(
+    await running.seen(
       () =>
         leader.query(
           // The digest of a block, or the settings around it.
           `select from pg_stat_activity where application_name = 'repctl check' and query ~ 'bit_xor|enable_indexscan'`,
         ),
-      (rows) => {
-        if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}`);
-        return rows.length > 0;
-      },
+      (rows) => rows.length > 0,
     );
-    child.kill('SIGSTOP');
+    running.child.kill('SIGSTOP');
     await what();
-    child.kill('SIGCONT');
-    const code = await ended;
-    await nothingLeft();
+    running.child.kill('SIGCONT');
+    const { code, stdout } = await running.ended;
+    await nothingLeft(servers, NAMES);
     return { code, result: JSON.parse(stdout) as CheckResult };
   }
   const ALTERED = /altered while it was compared: check it again/u;

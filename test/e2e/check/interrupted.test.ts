@@ -1,10 +1,10 @@
 /** A check whose cluster changes under it, or that is killed itself: never a wrong answer, and nothing left behind. */
-import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CheckResult } from '../../../src/consistency/result.js';
 import { killNode } from '../../../src/sandbox/sandbox.js';
-import { PROGRAM, cleanEnv, runCli } from '../../support/cli.js';
+import { runCli, startCli } from '../../support/cli.js';
 import { createCluster } from '../../support/cluster.js';
+import { nothingLeft } from '../../support/left.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
 
@@ -36,33 +36,18 @@ async function slowCheck(
   node = 'n3',
   { doing = READING, rate = '4000rows' } = {},
 ) {
-  const child = spawn(
-    process.execPath,
-    [PROGRAM, 'check', '--json', '--max-rate', rate, '--block-rows', '500', ...args],
-    { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const ended = new Promise<{ code: number | null; result: CheckResult }>((resolve, reject) => {
-    child.on('close', (code) => {
-      try {
-        resolve({ code, result: (stdout === '' ? {} : JSON.parse(stdout)) as CheckResult });
-      } catch {
-        reject(new Error(`${stdout}\n${stderr}`));
-      }
-    });
-  });
-  await until(
+  const running = startCli(['check', '--json', '--max-rate', rate, '--block-rows', '500', ...args], { env });
+  await running.seen(
     () => sessionsOn(node),
-    (rows) => {
-      // It has to be caught at work: one that is over already says why.
-      if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
-      return rows.some(({ query }) => doing.test(query));
-    },
+    (rows) => rows.some(({ query }) => doing.test(query)),
   );
-  return { child, ended };
+  return {
+    child: running.child,
+    ended: running.ended.then(({ code, stdout }) => ({
+      code,
+      result: (stdout === '' ? {} : JSON.parse(stdout)) as CheckResult,
+    })),
+  };
 }
 
 const sessionsOn = async (node: string) => {
@@ -72,15 +57,6 @@ const sessionsOn = async (node: string) => {
   );
   await session.close();
   return rows;
-};
-
-/** Nothing of a check is on any server: no session, hence no lock, snapshot or temporary object. */
-const nothingLeft = async (nodes: readonly string[]) => {
-  for (const node of nodes)
-    await until(
-      () => sessionsOn(node),
-      (rows) => rows.length === 0,
-    );
 };
 
 describe('repctl killed', () => {
@@ -93,14 +69,14 @@ describe('repctl killed', () => {
       );
     child.kill('SIGKILL');
     await ended;
-    await nothingLeft(['n1', 'n2', 'n3', 'n4']);
+    await nothingLeft(servers, ['n1', 'n2', 'n3', 'n4']);
   });
 
   test('by Ctrl-C: exit 130', async () => {
     const { child, ended } = await slowCheck();
     child.kill('SIGINT');
     expect((await ended).code).toBe(130);
-    await nothingLeft(['n1', 'n2', 'n3', 'n4']);
+    await nothingLeft(servers, ['n1', 'n2', 'n3', 'n4']);
   });
 });
 

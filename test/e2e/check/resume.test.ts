@@ -1,5 +1,4 @@
 /** A check that was interrupted goes on: what it had found is in the answer, each row once. */
-import { spawn } from 'node:child_process';
 import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -8,9 +7,8 @@ import type { SavedCheck } from '../../../src/consistency/resume/saved.js';
 import type { CheckResult } from '../../../src/consistency/result.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { makeCluster } from '../../integration/consistency/cluster.js';
-import { type CliResult, PROGRAM, cleanEnv, runCli } from '../../support/cli.js';
+import { type CliResult, runCli, startCli } from '../../support/cli.js';
 import { type Servers, startServers } from '../../support/servers.js';
-import { until } from '../../support/wait.js';
 
 const ROWS = 12_000;
 /** Every so many rows one differs: in each block of 500, so that no block can be left out unseen. */
@@ -62,32 +60,14 @@ async function interrupted(
   flags: readonly string[] = [],
 ): Promise<CliResult & { saved: SavedCheck }> {
   const more = report === undefined ? [] : ['--report', report];
-  const child = spawn(
-    process.execPath,
-    [PROGRAM, 'check', ...FLAGS, '--max-rate', '8000rows', ...more, ...flags],
-    {
-      env: cleanEnv(env),
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const ended = new Promise<CliResult>((resolve) => {
-    child.on('close', (code, signal) => {
-      resolve({ code, signal, stdout, stderr });
-    });
-  });
-  await until(
+  const running = startCli(['check', ...FLAGS, '--max-rate', '8000rows', ...more, ...flags], { env });
+  await running.seen(
     () => readSaved(stateFile(report)),
-    (saved) => {
-      if (child.exitCode !== null) throw new Error(`over before it was noted down: ${stdout}\n${stderr}`);
-      return saved?.open?.name === 'b' && BigInt(saved.open.rows) > 500n;
-    },
+    (saved) => saved?.open?.name === 'b' && BigInt(saved.open.rows) > 500n,
   );
-  await end(child.pid ?? 0);
-  const result = await ended;
+  await end(running.child.pid ?? 0);
+  const result = await running.ended;
+  const { stdout, stderr } = result;
   const saved = await readSaved(stateFile(report));
   if (saved === undefined) throw new Error(`no state is left: ${stdout}\n${stderr}`);
   return { ...result, saved };
@@ -155,18 +135,15 @@ describe('repctl check --resume', () => {
   test('interrupted twice', async () => {
     const report = path.join(servers.sandbox.directory, 'twice.ndjson');
     const { saved } = await interrupted(kill('SIGKILL'), report);
-    const child = spawn(
-      process.execPath,
-      [PROGRAM, 'check', '--resume', ...FLAGS, '--max-rate', '4000rows', '--report', report],
-      { env: cleanEnv(env), stdio: 'ignore' },
-    );
-    const ended = new Promise((resolve) => child.on('close', resolve));
-    await until(
+    const running = startCli(['check', '--resume', ...FLAGS, '--max-rate', '4000rows', '--report', report], {
+      env,
+    });
+    await running.seen(
       () => readSaved(stateFile(report)),
       (now) => now?.open != null && BigInt(now.open.next) > BigInt(saved.open?.next ?? 0),
     );
-    child.kill('SIGKILL');
-    await ended;
+    running.child.kill('SIGKILL');
+    await running.ended;
     const last = await check('--resume', '--report', report, '--json');
     expect(found(last.stdout)).toEqual(whole.found);
     expect(await lines(report)).toEqual(whole.lines);

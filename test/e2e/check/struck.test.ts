@@ -8,6 +8,7 @@ import type { CheckResult } from '../../../src/consistency/result.js';
 import { heal, isolate, killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { type Cli, makeCli } from '../../support/home-cli.js';
+import { nothingLeft } from '../../support/left.js';
 import { commandsIn, writeConfig } from '../../support/operator.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
@@ -61,20 +62,6 @@ const plant = () =>
     'set session_replication_role = replica; update products set price = id + 0.5 where id % 3 = 0',
   );
 
-/** No session of repctl, so no lock, no snapshot; and no temporary table. */
-async function nothingLeft(names: readonly string[]): Promise<void> {
-  for (const name of names)
-    await until(
-      () =>
-        admin(
-          name,
-          `select application_name as what from pg_stat_activity where application_name ~ '^repctl (check|repair)'
-           union all select relname::text from pg_class where relpersistence = 't'`,
-        ),
-      (rows) => rows.length === 0,
-    );
-}
-
 /** n3's rows against the leader's: each is the leader's, or what was planted. */
 async function halfWritten(): Promise<number> {
   const [leader, replica] = await Promise.all(
@@ -115,32 +102,27 @@ describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
     // A repair is struck in the middle of its transaction: one of the rows that it writes is held until then.
     const held = operation === 'repair' ? await servers.superuser('n3') : undefined;
     await held?.simple('begin; select from products where id = 3000 for update');
-    const child = cli.spawn([...args, '--json']);
-    let stdout = '';
-    let stderr = '';
-    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const running = cli.start([...args, '--json']);
     const watcher = await servers.superuser('n3');
-    await until(
+    await running.seen(
       () =>
         watcher.query<{ query: string }>(
           `select query from pg_stat_activity where application_name ~ '^repctl check'
            or (application_name ~ '^repctl repair' and wait_event_type = 'Lock' and backend_xid is not null)`,
         ),
-      (rows) => {
-        if (child.exitCode !== null) throw new Error(`over before it was seen: ${stdout}\n${stderr}`);
-        return rows.some(({ query }) => at.test(query));
-      },
+      (rows) => rows.some(({ query }) => at.test(query)),
     );
     await watcher.close();
     // It must not get away before it is struck.
-    child.kill('SIGSTOP');
+    running.child.kill('SIGSTOP');
     await strike();
     await held?.close();
-    child.kill('SIGCONT');
-    const code = await ended;
-    await nothingLeft(NAMES.filter((name) => !(down as readonly string[]).includes(name)));
+    running.child.kill('SIGCONT');
+    const { code, stdout, stderr } = await running.ended;
+    await nothingLeft(
+      servers,
+      NAMES.filter((name) => !(down as readonly string[]).includes(name)),
+    );
 
     expect(stderr).not.toMatch(/\bat .*:\d+:\d+/u);
     commandsIn(stdout);

@@ -39,20 +39,12 @@ async function begin(name: string, ...more: string[]) {
     '--json',
     ...more,
   ];
-  const child = cli.spawn(args);
-  let said = '';
-  let stdout = '';
-  child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  const ended = new Promise<{ code: number | null; said: string; data: { results: DrillResult[] } }>(
-    (resolve) => {
-      child.once('close', (code) => {
-        resolve({ code, said, data: JSON.parse(stdout) as { results: DrillResult[] } });
-      });
-    },
-  );
-  const file = await until(
-    () => Promise.resolve(/\. (\S+operate\.sh)/u.exec(said)?.[1]),
+  const running = cli.start(args);
+  const ended = running.ended.then(({ code, stdout, stderr }) => ({
+    ...{ code, said: stderr, data: JSON.parse(stdout) as { results: DrillResult[] } },
+  }));
+  const file = await running.seen(
+    () => Promise.resolve(/\. (\S+operate\.sh)/u.exec(running.stderr)?.[1]),
     (found) => found !== undefined,
     90_000,
   );

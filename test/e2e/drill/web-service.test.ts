@@ -82,14 +82,9 @@ describe('drill run through web services', () => {
     const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
     await new Promise((resolve) => probe.close(resolve));
     const url = `http://127.0.0.1:${String(port)}`;
-    const drill = cli.spawn(args(scenario('own', 'steps: []\n'), '--http', url));
-    let told = '';
-    let stdout = '';
-    drill.stderr?.on('data', (chunk: Buffer) => (told += chunk.toString()));
-    drill.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    const ended = new Promise<number | null>((resolve) => drill.once('close', resolve));
-    await until(
-      () => Promise.resolve(told),
+    const drill = cli.start(args(scenario('own', 'steps: []\n'), '--http', url));
+    const told = await drill.seen(
+      () => Promise.resolve(drill.stderr),
       (text) => text.includes(`waiting for ${url}`),
       60_000,
     );
@@ -107,7 +102,8 @@ describe('drill run through web services', () => {
     });
     own.stdin.write(`${JSON.stringify(task)}\n`);
     try {
-      expect(await ended, told + stdout).toBe(0);
+      const { code, stdout, stderr } = await drill.ended;
+      expect(code, stderr + stdout).toBe(0);
       expect(stdout).toMatch(/own {2}● met/u);
       expect(own.exitCode).toBeNull();
     } finally {
