@@ -6,14 +6,26 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seed: { type: 'string' },
-    count: { type: 'string' },
-    sabotage: { type: 'boolean', default: false },
-  },
-});
+const USAGE = 'usage: npm run test:long -- [FILE-WORD ...] [--seed N] [--count N] [--sabotage]';
+
+function read() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        seed: { type: 'string' },
+        count: { type: 'string' },
+        sabotage: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    // "Unknown option '-x'. To specify a positional argument …": its first sentence is what there is to know.
+    console.error(`${error.message.split(/\.\s|\n/)[0].replace(/\.$/, '')}.\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const { values, positionals } = read();
 for (const name of ['seed', 'count'])
   if (values[name] !== undefined && !/^\d+$/.test(values[name])) {
     console.error(`--${name} takes a whole number, not ${values[name]}.`);

@@ -38,6 +38,10 @@ export interface CellResult {
   readonly acknowledged: number;
   readonly lost: number;
   readonly ms: number;
+  /** Where the milliseconds went, in the order of the phases. */
+  readonly phases: readonly (readonly [name: string, ms: number])[];
+  /** How many times the program was started, `status` included. */
+  readonly runs: number;
   /** Steps of the struck run in the order in which they started, with their statements. */
   readonly steps: readonly { readonly ordinal: number; readonly id: string; readonly statements: number }[];
 }
@@ -239,7 +243,7 @@ const wordsOf = (seen: Status): string =>
 async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Promise<string | undefined> {
   let last = first;
   for (;;) {
-    const seen = await quiet(rig, last.code === 0 ? 3000 : 0);
+    const seen = await quiet(rig, hand, last.code === 0 ? 3000 : 0);
     const left = todo(rig, seen);
     if (seen.state === 'healthy' && left.length === 0 && last.code === 0) return undefined;
     const now = performance.now();
@@ -247,7 +251,7 @@ async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Prom
     let typed = hand.next(last, left);
     if (typed === undefined) {
       // A refusal because there is nothing left to do is an end like any other: what does status say?
-      const calm = await quiet(rig, 4000);
+      const calm = await quiet(rig, hand, 4000);
       if (calm.state === 'healthy' && todo(rig, calm).length === 0) return undefined;
       typed = hand.next(last, todo(rig, calm));
       if (typed === undefined) return `no way on from ${calm.state}: ${wordsOf(calm)}`;
@@ -260,10 +264,14 @@ async function goOn(rig: Rig, hand: Hand, first: Outcome, untilMs: number): Prom
 }
 
 /** Status, as soon as it is healthy without anything to do; at the latest after `ms`. */
-async function quiet(rig: Rig, ms: number): ReturnType<Rig['status']> {
-  const deadline = performance.now() + ms;
+async function quiet(rig: Rig, hand: Hand, ms: number): ReturnType<Rig['status']> {
+  const from = performance.now();
+  const deadline = from + ms;
   for (;;) {
     const seen = await rig.status();
+    hand.transcript.push(
+      `(status after ${String(Math.round(performance.now() - from))} ms: ${seen.state} ${seen.findings.map((it) => `${it.node ?? ''} ${it.code}`).join(', ')})`,
+    );
     if ((seen.state === 'healthy' && todo(rig, seen).length === 0) || performance.now() > deadline)
       return seen;
   }
@@ -273,6 +281,14 @@ const counter = { cells: 0 };
 
 export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
   const began = performance.now();
+  const phases: (readonly [string, number])[] = [];
+  let since = began;
+  const over = (phase: string): void => {
+    const now = performance.now();
+    phases.push([phase, Math.round(now - since)]);
+    since = now;
+  };
+  const runsBefore = rig.runs();
   const random = randomOf(cell.seed);
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
   counter.cells += 1;
@@ -295,11 +311,13 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
   let verdict = { acknowledged: 0, lost: 0 };
   try {
     await acknowledgedMore(ledger, 10);
+    over('writing');
     const scene = await prepare(cell.operation, rig, ledger, pick);
     for (const name of scene.down) state.down.add(name);
     const hand = new Hand(rig, scene, state, clients);
     transcript = hand.transcript;
     if (cell.operation === 'rejoin') await hand.look(scene.target);
+    over('prepare');
     let hitting: Promise<void> = Promise.resolve();
     const first = await ended(
       start(rig.terminal, scene.argv, {
@@ -311,11 +329,12 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       }),
     );
     await hitting;
+    over('struck');
     hand.note(first);
-    const over = new Set(
+    const ends = new Set(
       reports.flatMap((it) => (it.type === 'done' || it.type === 'failed' ? [it.id] : [])),
     );
-    const open = reports.flatMap((it) => (it.type === 'start' && !over.has(it.id) ? [it.id] : []));
+    const open = reports.flatMap((it) => (it.type === 'start' && !ends.has(it.id) ? [it.id] : []));
     if (open.length > 0) hand.transcript.push(`(not over: ${open.join(', ')})`);
     if (first.argv[0] === 'rejoin' && first.code === 0) hand.rejoined.add(scene.target);
     if (first.ms >= PATIENCE_MS - 500) violations.push(`it did not end within ${String(PATIENCE_MS)} ms`);
@@ -338,7 +357,9 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
         last = await hand.type(typed.argv);
       }
     }
+    over('on');
     await restore(rig, hand, state);
+    over('restore');
     const stuck = await goOn(rig, hand, last, performance.now() + 45_000);
     if (stuck !== undefined) violations.push(stuck);
     else {
@@ -346,6 +367,7 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
         violations.push('healthy, and yet no client can write');
       });
     }
+    over('mend');
     await ledger.stop();
     const operations = await rig.direct.need<{ operation: string }>(
       await rig.leader(),
@@ -359,6 +381,7 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       discarded: hand.discarded,
       mayLose: operations.some((row) => row.operation !== 'switchover'),
     });
+    over('judge');
     verdict = { acknowledged: judged.acknowledged, lost: judged.lost };
     violations = [...violations, ...judged.violations];
   } catch (error) {
@@ -380,6 +403,8 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       it.type === 'done' ? [{ ordinal: it.ordinal, id: it.id, statements: it.statements }] : [],
     ),
     ms: Math.round(performance.now() - began),
+    phases,
+    runs: rig.runs() - runsBefore,
   };
 }
 

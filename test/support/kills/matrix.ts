@@ -70,7 +70,7 @@ export function series(product: Product, tell: (line: string) => void): Series {
       const result = await runCell(rig, cell);
       const good = result.violations.length === 0;
       tell(
-        `${good ? 'ok  ' : 'FAIL'} ${nameOf(cell)} ${String(result.ms)} ms, ${String(result.acknowledged)} acknowledged, ${String(result.lost)} lost; ${result.struck === '' ? 'not struck' : result.struck}`,
+        `${good ? 'ok  ' : 'FAIL'} ${nameOf(cell)} ${String(result.ms)} ms, ${String(result.acknowledged)} acknowledged, ${String(result.lost)} lost; ${result.struck === '' ? 'not struck' : result.struck}; ${String(result.runs)} commands: ${result.phases.map(([phase, ms]) => `${phase} ${(ms / 1000).toFixed(1)}`).join(', ')} s`,
       );
       if (!good || process.env['KILLS_VERBOSE'] === '1')
         for (const line of [...result.violations.map((it) => `! ${it}`), ...result.transcript])
@@ -120,4 +120,12 @@ export function sample<T>(of: readonly T[], count: number, seed: number): T[] {
     .toSorted((a, b) => a.at - b.at)
     .slice(0, count)
     .map(({ item }) => item);
+}
+
+/** The first of each list, then the second of each, and so on until all are empty. */
+export function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, index) =>
+    lists.flatMap((list) => list.slice(index, index + 1)),
+  ).flat();
 }

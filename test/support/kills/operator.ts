@@ -29,6 +29,8 @@ export interface Terminal {
   readonly home: string;
   readonly configFile: string;
   readonly product: Product;
+  /** Programs started here, counted by start(). */
+  starts: number;
 }
 
 /** Starts `repctl argv --json` as a process of its own; `onReport` hears of its steps while it runs. */
@@ -38,6 +40,7 @@ export function start(
   options: { strike?: Strike; onReport?: (report: Report, child: ChildProcess) => void } = {},
 ): Running {
   const from = performance.now();
+  terminal.starts += 1;
   const child = spawn(process.execPath, [terminal.product.main, ...argv, '--json'], {
     cwd: terminal.home,
     env: cleanEnv({

@@ -32,6 +32,8 @@ export interface Rig {
   readonly commands: ReadonlyMap<string, boolean>;
   leader(): Promise<string>;
   status(): Promise<Status>;
+  /** How many times the program was started until now. */
+  runs(): number;
   repctl(...argv: readonly string[]): Promise<Outcome>;
   /** Sets routes between two nodes, or from the first to the second alone. */
   link(a: string, b: string, passage: Passage, oneWay?: boolean): Promise<void>;
@@ -48,6 +50,9 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
       ...{ wal_receiver_timeout: '2s', wal_sender_timeout: '2s', wal_receiver_status_interval: '1s' },
       // What was committed with synchronous_commit=off stays in memory, where a crash takes it.
       wal_writer_delay: '10s',
+      // Servers are killed here, the machine is not: what is written survives. With it, a server that comes back
+      // from a crash would first sync every file that it has.
+      fsync: 'off',
     },
   });
   const home = await mkdtemp(path.join(tmpdir(), 'repctl-kills-'));
@@ -65,7 +70,7 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
     }),
     { mode: 0o600 },
   );
-  const terminal: Terminal = { home, configFile, product };
+  const terminal: Terminal = { home, configFile, product, starts: 0 };
   const own = direct(sandbox);
   const watchers: Watcher[] = [];
   const manifest = JSON.parse(await readFile(manifestFile(product), 'utf8')) as {
@@ -98,6 +103,7 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
       return newest?.leader ?? '';
     },
     status: () => status(terminal),
+    runs: () => terminal.starts,
     repctl: (...argv) => start(terminal, argv).ended,
     async link(a, b, passage, oneWay = false) {
       await setRoutes(sandbox, passage, oneWay ? [`${a}>${b}`] : [`${a}>${b}`, `${b}>${a}`]);

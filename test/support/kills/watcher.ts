@@ -48,7 +48,8 @@ export function startWatcher(sandbox: Sandbox, everyMs = 8): Watcher {
           await fresh.connect();
           client = fresh;
         }
-        const sampled = (await client.query<{ epoch: number; open: string }>(SQL)).rows[0];
+        const sampled = (await client.query<{ epoch: number; open: string }>({ name: 'open', text: SQL }))
+          .rows[0];
         count += 1;
         if (sampled === undefined || sampled.open === '' || sampled.epoch === 0) last = undefined;
         else if (last?.epoch === sampled.epoch && last.open === sampled.open && stretches.includes(last)) {
