@@ -5,15 +5,15 @@ import { type Rate, parseRate } from '../consistency/pace.js';
 import { type Since, parseTime } from '../consistency/since.js';
 import { RepctlError } from '../errors.js';
 import { parseDuration } from './duration.js';
+import { listed } from './list-flag.js';
 
 export const checkFlags = {
   node: Flags.string({
     summary: 'Compare only this replica (may be repeated).',
-    multiple: true,
+    ...listed,
     // Or `check --node n4 products` would look for a node called products.
     multipleNonGreedy: true,
     helpValue: 'NODE',
-    default: [],
   }),
   schema: Flags.boolean({
     summary: 'Compare definitions, publication and sequences alone; read no rows.',

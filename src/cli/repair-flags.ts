@@ -1,5 +1,6 @@
 /** What `repair` may be told. */
 import { Args, Flags } from '@oclif/core';
+import { listed } from './list-flag.js';
 
 export const repairArgs = {
   table: Args.string({ description: 'Tables to set right; all published ones by default.', multiple: true }),
@@ -8,11 +9,10 @@ export const repairArgs = {
 export const repairFlags = {
   node: Flags.string({
     summary: 'Set right only this replica (may be repeated).',
-    multiple: true,
+    ...listed,
     // Or `repair --node n4 products` would look for a node called products.
     multipleNonGreedy: true,
     helpValue: 'NODE',
-    default: [],
   }),
   only: Flags.option({
     summary: 'Only rows of this kind: missing on the replica, extra there, or differing.',

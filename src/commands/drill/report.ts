@@ -8,6 +8,7 @@ import { writeReport } from '../../drill/report/write.js';
 import { renderCsv } from '../../ui/drill-report/csv.js';
 import { renderMarkdown } from '../../ui/drill-report/markdown.js';
 import { type ReportResult, renderReported } from '../../ui/drill-report/reported.js';
+import { listed } from '../../cli/list-flag.js';
 
 export default class DrillReport extends BaseCommand<typeof DrillReport> {
   static override summary = 'Tell of drills that were recorded: timelines, figures, verdicts.';
@@ -28,10 +29,9 @@ export default class DrillReport extends BaseCommand<typeof DrillReport> {
   static override flags = {
     scenario: Flags.string({
       summary: 'Only runs of this scenario (may be repeated).',
-      multiple: true,
+      ...listed,
       multipleNonGreedy: true,
       helpValue: 'NAME',
-      default: [],
     }),
     last: Flags.integer({ summary: 'Only the last so many runs of each.', helpValue: 'N', min: 1 }),
     format: Flags.option({

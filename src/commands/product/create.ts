@@ -3,6 +3,7 @@ import { RoutedCommand, writeFlags } from '../../cli/routed-command.js';
 import { requestIdOf, valuesOf } from '../../products/request.js';
 import { type ProductWritten, changeProduct } from '../../products/service.js';
 import { renderWritten } from '../../ui/products.js';
+import { listed } from '../../cli/list-flag.js';
 
 export default class ProductCreate extends RoutedCommand<typeof ProductCreate> {
   static override summary = 'Create a product on the leader.';
@@ -24,7 +25,7 @@ export default class ProductCreate extends RoutedCommand<typeof ProductCreate> {
     currency: Flags.string({ summary: 'Currency, three letters; EUR unless given.' }),
     stock: Flags.string({ summary: 'Pieces in stock; 0 unless given.' }),
     attributes: Flags.string({ summary: 'Anything else, as JSON.', helpValue: 'JSON' }),
-    set: Flags.string({ summary: 'Any column.', helpValue: 'COLUMN=VALUE', multiple: true, default: [] }),
+    set: Flags.string({ summary: 'Any column.', helpValue: 'COLUMN=VALUE', ...listed }),
   };
 
   async run(): Promise<ProductWritten> {

@@ -5,6 +5,7 @@ import { parseColumns, parseCursor, parseFilter, parseLimit, parseSort } from '.
 import type { Product } from '../../products/output.js';
 import { listProducts } from '../../products/service.js';
 import { PRODUCT_FORMATS, productsCsv, productsNdjson, renderProducts } from '../../ui/products.js';
+import { listed } from '../../cli/list-flag.js';
 
 interface ProductList {
   products: readonly Product[];
@@ -30,13 +31,11 @@ export default class ProductListCommand extends RoutedCommand<typeof ProductList
       char: 'f',
       summary: 'Only these: column=value; also != > >= < <= ~ (contains), is null, is not null.',
       helpValue: 'CONDITION',
-      multiple: true,
-      default: [],
+      ...listed,
     }),
     sort: Flags.string({
       summary: 'Order by these columns, -column for the other way.',
-      multiple: true,
-      default: [],
+      ...listed,
     }),
     limit: Flags.string({ char: 'l', summary: 'At most so many.', default: '50' }),
     after: Flags.string({ summary: 'Go on after the page before.', helpValue: 'WORD' }),

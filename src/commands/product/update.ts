@@ -3,6 +3,7 @@ import { RoutedCommand, writeFlags } from '../../cli/routed-command.js';
 import { parseVersion, requestIdOf, valuesOf } from '../../products/request.js';
 import { type ProductWritten, changeProduct } from '../../products/service.js';
 import { renderWritten } from '../../ui/products.js';
+import { listed } from '../../cli/list-flag.js';
 
 export default class ProductUpdate extends RoutedCommand<typeof ProductUpdate> {
   static override summary = 'Change columns of a product on the leader.';
@@ -26,8 +27,8 @@ export default class ProductUpdate extends RoutedCommand<typeof ProductUpdate> {
     currency: Flags.string({ summary: 'Currency, three letters.' }),
     stock: Flags.string({ summary: 'Pieces in stock; see also product adjust.' }),
     attributes: Flags.string({ summary: 'Anything else, as JSON.', helpValue: 'JSON' }),
-    set: Flags.string({ summary: 'Any column.', helpValue: 'COLUMN=VALUE', multiple: true, default: [] }),
-    unset: Flags.string({ summary: 'Make a column null.', helpValue: 'COLUMN', multiple: true, default: [] }),
+    set: Flags.string({ summary: 'Any column.', helpValue: 'COLUMN=VALUE', ...listed }),
+    unset: Flags.string({ summary: 'Make a column null.', helpValue: 'COLUMN', ...listed }),
     'if-version': Flags.string({ summary: 'Only while it is at this version.', helpValue: 'VERSION' }),
   };
 
