@@ -18,7 +18,7 @@ import type { Action, Promote } from './actions.js';
 import { mayGoBack } from './locked.js';
 import { waitFor } from './runners/context.js';
 import { disarm } from './runners/sync.js';
-import type { Handover } from './runners/handover.js';
+import type { Handover } from './runners/handed-on.js';
 
 /** How long the target is asked what became of the promotion, and the leader to take its fence down. */
 const ASK_MS = 10_000;

@@ -15,7 +15,7 @@ import { type Hooks, hooksFor } from './hooks/run.js';
 import { guardOf, mayGoBack, requireMajority, withLock } from './locked.js';
 import { operatorName } from './operator.js';
 import { orRollBack } from './rollback.js';
-import type { Handover } from './runners/handover.js';
+import type { Handover } from './runners/handed-on.js';
 import { factsOf, isAttached, nodeOf } from './facts.js';
 import { planSwitchover } from './switchover.js';
 import { runnersFor } from './runners/index.js';

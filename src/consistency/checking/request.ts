@@ -3,6 +3,7 @@ import type { TableName } from '../../cluster/model.js';
 import type { Rate } from '../pace.js';
 import type { Report } from '../report.js';
 import type { Checkpoints } from '../resume/file.js';
+import type { SavedRequest } from '../resume/saved.js';
 import type { Since } from '../since.js';
 
 export interface CheckRequest {
@@ -45,3 +46,15 @@ export interface CheckProgress {
   /** As the server estimates. */
   readonly ofRows: number;
 }
+
+/** What must be alike in both parts of a check. `report` is a path. */
+export const requestOf = (request: CheckRequest, report: string | undefined): SavedRequest => ({
+  tables: [...request.tables].sort(),
+  nodes: [...request.nodes].sort(),
+  rows: request.rows,
+  blockRows: request.blockRows,
+  paranoid: request.paranoid === true,
+  where: request.where ?? null,
+  since: request.since === undefined ? null : JSON.stringify(request.since),
+  report: report ?? null,
+});

@@ -4,7 +4,6 @@ import { readFile, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writePrivateFile } from '../../config/write.js';
 import { RepctlError, messageOf } from '../../errors.js';
-import type { CheckRequest } from '../checking/request.js';
 import { type SavedCheck, type SavedRequest, parseSaved } from './saved.js';
 
 /** Where a check notes down how far it is. */
@@ -20,18 +19,6 @@ export interface Checkpoints {
   /** There is nothing to go on with any more. */
   drop(): Promise<void>;
 }
-
-/** What must be alike in both parts of a check. `report` is a path. */
-export const requestOf = (request: CheckRequest, report: string | undefined): SavedRequest => ({
-  tables: [...request.tables].sort(),
-  nodes: [...request.nodes].sort(),
-  rows: request.rows,
-  blockRows: request.blockRows,
-  paranoid: request.paranoid === true,
-  where: request.where ?? null,
-  since: request.since === undefined ? null : JSON.stringify(request.since),
-  report: report ?? null,
-});
 
 const directory = (stateDir: string): string => path.join(stateDir, 'checks');
 const SUFFIX = '.resume.json';

@@ -11,7 +11,7 @@ import { type Lsn, compareLsn } from '../../postgres/lsn.js';
 import { look } from '../runners/context.js';
 import { keptFile, knock } from '../runners/reconcile.js';
 import type { ClearWay } from './model.js';
-import type { RepairContext } from './run.js';
+import type { RepairContext } from './context.js';
 import { withRepairSessions } from './sessions.js';
 
 interface Where {

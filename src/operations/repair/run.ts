@@ -8,20 +8,13 @@ import { EXIT, RepctlError } from '../../errors.js';
 import type { RunContext, Runners, StepResult } from '../../plan/execute.js';
 import { tableKey } from '../../replication/publications.js';
 import { subscriptionOf } from '../facts.js';
-import { type RunnerContext, look } from '../runners/context.js';
+import { look } from '../runners/context.js';
 import { keptFile, knock } from '../runners/reconcile.js';
 import { insertEvent } from '../tables/events.js';
 import { clearWay } from './clear-way.js';
+import type { RepairContext } from './context.js';
 import type { RepairAction, SetRight, SetRightResult } from './model.js';
 import { withRepairSessions } from './sessions.js';
-
-export interface RepairContext extends RunnerContext {
-  /** How long a replica that lags may be waited for, altogether. */
-  readonly waitMs: number;
-  /** See settle(). */
-  readonly writersMs?: number;
-  readonly signal?: AbortSignal | undefined;
-}
 
 export const repairRunners = (context: RepairContext): Runners<RepairAction> => ({
   'clear-way': (action, run) => clearWay(context, action, run),

@@ -6,7 +6,7 @@ import { replicationUrl } from '../../config/schema.js';
 import { conninfoOf } from '../../config/connection.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import type { SubscriptionRequest } from '../../replication/subscriptions.js';
-import type { Handover } from './handover.js';
+import type { Handover } from './handed-on.js';
 
 export interface RunnerContext {
   readonly fleet: Fleet;

@@ -22,7 +22,8 @@ import {
 } from '../../replication/lock-holders.js';
 import type { Fence } from '../actions.js';
 import { type SwitchoverContext, waitFor } from './context.js';
-import { type Fenced, beginAlone, lockSql, lockTarget, readyTarget } from './handover.js';
+import type { Fenced } from './handed-on.js';
+import { beginAlone, lockSql, lockTarget, readyTarget } from './handover.js';
 import { armTarget } from './sync.js';
 
 /** How long one attempt may hold writers up, milliseconds: on one table, and on all of them together. */

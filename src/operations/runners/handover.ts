@@ -6,58 +6,12 @@ import type { TableName } from '../../cluster/model.js';
 import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { qualified } from '../../postgres/quote.js';
-import type { Lsn } from '../../postgres/lsn.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import {
-  type SequenceUse,
-  type SequencesPast,
-  highestInUse,
-  readSequences,
-  setPastSql,
-} from '../../replication/sequences.js';
+import { type SequencesPast, highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
 import { withRecorded } from '../../replication/sequence-record.js';
 import type { RunnerContext } from './context.js';
-
-/** Shared by the runners of one run; each field is set by the step that knows it. */
-export interface Handover {
-  target?: Target;
-  fence?: Fenced;
-  /** The fence's transaction was sent; whether it committed is another matter. */
-  fenceSent?: { readonly leader: string; readonly pid: number };
-  /** The promotion's transaction was sent. */
-  promotionSent?: boolean;
-  promoted?: Promoted;
-  /** The target's commits wait for replicas already, as they shall once it leads. */
-  armed?: string;
-}
-
-/** The coming leader: a session of its own with an open transaction that keeps autovacuum and DDL away. */
-export interface Target {
-  readonly name: string;
-  readonly session: Session;
-  readonly pid: number;
-  /** The published tables with their partitions. */
-  readonly tables: readonly TableName[];
-  readonly fencesDown: readonly string[];
-  readonly sequences: readonly SequenceUse[];
-}
-
-export interface Fenced {
-  readonly barrier: string;
-  /** Before the barrier's commit, after everything else that was written: in the WAL of the leader. */
-  readonly before: Lsn;
-  /** After it. */
-  readonly after: Lsn;
-}
-
-export interface Promoted {
-  readonly epoch: number;
-  /** In the WAL of the new leader: everything of the epochs before lies before it, the promotion after it. */
-  readonly point: Lsn;
-  /** Commits wait for replicas. */
-  readonly waits: boolean;
-}
+import type { Target } from './handed-on.js';
 
 /** Longest wait for the locks that only keep maintenance away; nobody who reads or writes queues behind them. */
 const MAINTENANCE_LOCK_MS = 5000;

@@ -25,7 +25,8 @@ import {
   subscriptionRequestFor,
   waitFor,
 } from './context.js';
-import { type Fenced, type Promoted, lockTarget, readyTarget, sequenceExhausted } from './handover.js';
+import type { Fenced, Promoted } from './handed-on.js';
+import { lockTarget, readyTarget, sequenceExhausted } from './handover.js';
 import { swap } from './swap.js';
 import { armTarget, syncRecordSql } from './sync.js';
 import { dropSlotHard } from './teardown.js';

@@ -3,14 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { resumeCommand } from '../../../src/cli/check-flags.js';
-import type { CheckRequest } from '../../../src/consistency/checking/request.js';
+import { type CheckRequest, requestOf } from '../../../src/consistency/checking/request.js';
 import { openReport } from '../../../src/consistency/report.js';
-import {
-  type CheckpointOptions,
-  openCheckpoints,
-  requestOf,
-  resumeFile,
-} from '../../../src/consistency/resume/file.js';
+import { type CheckpointOptions, openCheckpoints, resumeFile } from '../../../src/consistency/resume/file.js';
 import {
   type Now,
   type SavedCheck,
