@@ -1,7 +1,7 @@
 /** A drill as it goes on, on stderr: drawn over itself on a terminal, a line for each step in a pipe. */
 import type { StepLine } from '../drill/history.js';
 import type { Live } from '../drill/live.js';
-import type { DrillWatch } from '../drill/run.js';
+import type { DrillWatch } from '../drill/watch.js';
 import type { Style } from '../ui/color.js';
 import { renderBriefing, renderLive, renderStep } from '../ui/drill.js';
 import { type Live as Drawn, live as draw } from './live.js';
@@ -72,7 +72,7 @@ export function gameDayWatch(stream: NodeJS.WriteStream, style: Style, quiet: bo
     playing(live, now, operate) {
       const blind = { ...live, view: (ms: number) => ({ ...live.view(ms), step: null }) };
       watch.playing(blind, now, operate);
-      watch.tell(renderBriefing(operate, style));
+      watch.tell(renderBriefing(operate ?? '', style));
     },
     step: () => undefined,
   };

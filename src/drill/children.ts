@@ -1,5 +1,6 @@
 /** Processes that a drill starts: each in a group of its own, and known to the reaper. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { TRANSCRIPT } from '../config/transcript.js';
 import { programFile } from './programs.js';
 
 export interface Ran {
@@ -21,20 +22,16 @@ export interface Children {
   release(): void;
 }
 
-/** `env` is what repctl finds; `directory` the sandbox that is to go when this process is gone. */
+/**
+ * `env` is what repctl finds. `sandbox` is the directory of the servers that are to go when this process is gone, and
+ * the commands that run with them; without it they go on to their end, and clients end with their stdin.
+ */
 export function openChildren(
-  directory: string,
   cwd: string,
   env: Readonly<Record<string, string>>,
+  sandbox?: string,
 ): Children {
-  const reaper = spawn(process.execPath, [programFile('dist/drill/reaper-main.js'), directory], {
-    detached: true,
-    cwd: '/',
-    env: { PATH: process.env['PATH'] ?? '' },
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  reaper.stdin.on('error', () => undefined);
-  reaper.unref();
+  const tell = sandbox === undefined ? () => undefined : startReaper(sandbox);
   const running = new Set<ChildProcess>();
   const start = (file: string, args: readonly string[], more: Readonly<Record<string, string>> = {}) => {
     const child = spawn(process.execPath, [file, ...args], {
@@ -45,10 +42,10 @@ export function openChildren(
     });
     child.stdin.on('error', () => undefined);
     running.add(child);
-    reaper.stdin.write(`+${String(child.pid)}\n`);
+    tell(`+${String(child.pid)}`);
     child.once('close', () => {
       running.delete(child);
-      reaper.stdin.write(`-${String(child.pid)}\n`);
+      tell(`-${String(child.pid)}`);
     });
     return child;
   };
@@ -73,8 +70,24 @@ export function openChildren(
       for (const child of running) child.kill('SIGINT');
     },
     release() {
-      reaper.stdin.end('done\n');
+      tell('done');
     },
+  };
+}
+
+/** Returns what tells it something. */
+function startReaper(sandbox: string): (line: string) => void {
+  const reaper = spawn(process.execPath, [programFile('dist/drill/reaper-main.js'), sandbox], {
+    detached: true,
+    cwd: '/',
+    env: { PATH: process.env['PATH'] ?? '' },
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  reaper.stdin.on('error', () => undefined);
+  reaper.unref();
+  return (line) => {
+    if (line === 'done') reaper.stdin.end('done\n');
+    else reaper.stdin.write(`${line}\n`);
   };
 }
 
@@ -84,4 +97,12 @@ export function ownEnvironment(home: string, config: string): Record<string, str
     (entry): entry is [string, string] => entry[1] !== undefined && !/^(?:REPCTL_|PG)/.test(entry[0]),
   );
   return { ...Object.fromEntries(kept), XDG_STATE_HOME: home, REPCTL_CONFIG: config, NO_COLOR: '1' };
+}
+
+/** The caller's environment for commands on the very cluster that the caller is on; what they do is nobody's typing. */
+export function sameEnvironment(config: string | undefined): Record<string, string> {
+  const kept = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && entry[0] !== TRANSCRIPT,
+  );
+  return { ...Object.fromEntries(kept), ...(config === undefined ? {} : { REPCTL_CONFIG: config }), NO_COLOR: '1' };
 }

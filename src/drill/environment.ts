@@ -2,11 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
-import type { Sandbox } from '../sandbox/sandbox.js';
 import { programRoot } from './programs.js';
 import type { Environment } from './result.js';
 
-export function environmentOf(sandbox: Sandbox | undefined): Environment {
+export function environmentOf(postgres: Environment['postgres']): Environment {
   const { version } = JSON.parse(readFileSync(path.join(programRoot(), 'package.json'), 'utf8')) as {
     version: string;
   };
@@ -18,6 +17,6 @@ export function environmentOf(sandbox: Sandbox | undefined): Environment {
     cpus: all.length,
     cpu: all[0]?.model.trim() ?? 'unknown',
     memoryBytes: totalmem(),
-    postgres: Object.fromEntries((sandbox?.nodes ?? []).map((node) => [node.name, node.version])),
+    postgres,
   };
 }

@@ -1,101 +1,70 @@
-/** Where a drill takes place: servers, the cluster, the first rows, the configuration that repctl is given. */
-import { writeFile } from 'node:fs/promises';
-import { stringify } from 'yaml';
+/** Where drills take place, in two kinds: a sandbox of their own (sandbox-place.ts), a cluster of the user's (cluster-place.ts). */
+import type { TableName } from '../cluster/model.js';
 import type { ClusterConfig } from '../config/schema.js';
-import { openFleet } from '../cluster/fleet.js';
 import { RepctlError } from '../errors.js';
-import { PRODUCTS, productsTableSql } from '../products/schema.js';
-import { type Sandbox, delayLinks, startSandbox, toClusterConfig, toFileConfig } from '../sandbox/sandbox.js';
+import type { Sandbox } from '../sandbox/sandbox.js';
 import type { Children, Ran } from './children.js';
-import { followPhysically } from './physical.js';
-import type { ClusterPart } from './scenario.js';
-import { STOCK, firstRows, firstRowsSql } from './workload/rows.js';
+import type { Scenario } from './scenario.js';
 
-export interface Ground {
-  readonly sandbox: Sandbox;
-  readonly config: ClusterConfig;
-  /** Past the proxy, by node. */
-  readonly direct: Readonly<Record<string, string>>;
+/** A place that drills can be given, one after the other. */
+export interface Place {
+  /** Takes it for one drill. Throws RepctlError (exit 6) while another one has it; nothing was started then. */
+  take(run: string): Promise<Taken>;
+}
+
+/** A place that a drill has to itself. */
+export interface Taken {
+  /** The scenario with the servers that there are, and their names, the leader's first. */
+  fit(scenario: Scenario): { readonly scenario: Scenario; readonly nodes: readonly string[] };
+  /** The files of the run that concern it are below `record`. */
+  settle(record: string): Promise<Quarters>;
+  /** Throws RepctlError `drill-failed` and what servers answer; whatever was made is for `leave`. */
+  open(request: GroundRequest): Promise<Ground>;
+  /**
+   * Takes away what the drill made and lets the next one in. Without `kept` nothing is left. Throws `drill-left-over`
+   * (exit 7) where something could not be taken away.
+   */
+  leave(children: Children | undefined, kept: boolean): Promise<void>;
+}
+
+/** How the drill's own processes and its operator find the cluster. */
+export interface Quarters {
+  /** What takes these processes along when the drill is killed; a command on the user's own cluster rather goes on to its end. */
+  readonly children: Children;
+  /** Whether Ctrl-C stops a command that runs, or waits for its end. */
+  readonly stops: boolean;
+  /** Where repctl keeps its state. */
+  readonly home: string;
+  /** Where the nodes are written down. */
+  readonly configFile: string;
+  /** A file of variables for the shell of an operator who mends it; null where nothing is to be mended. */
+  readonly operate: string | null;
 }
 
 export interface GroundRequest {
-  readonly cluster: ClusterPart;
-  readonly directory: string;
-  /** Where to write repctl.yaml. */
-  readonly configFile: string;
-  readonly children: Children;
+  readonly scenario: Scenario;
+  readonly quarters: Quarters;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
 }
 
-/** Servers, then `repctl cluster create`, then the sync mode and slow links. Throws what the sandbox throws, and `drill-failed`. */
-export async function openGround(request: GroundRequest): Promise<Ground> {
-  const { cluster, directory, children, say } = request;
-  say(`starting ${String(cluster.nodes)} servers (PostgreSQL ${cluster.pg.join(', ')})`);
-  const sandbox = await startSandbox({
-    directory,
-    nodes: cluster.nodes,
-    pg: cluster.pg,
-    proxy: true,
-    cluster: 'drill',
-    settings: cluster.settings,
-    diskMegabytes: cluster.disk,
-    signal: request.signal,
-    notice: say,
-  });
-  const seconds = (ms: number): number => ms / 1000;
-  const physical = cluster.replication === 'physical';
-  // Of physical standbys repctl knows nothing: its cluster is their leader alone.
-  const members = physical ? 1 : cluster.nodes;
-  const { cluster: name, tables, nodes } = toFileConfig(sandbox);
-  await writeFile(
-    request.configFile,
-    stringify({
-      cluster: name,
-      tables,
-      nodes: Object.fromEntries(Object.entries(nodes).slice(0, members)),
-      connectTimeout: seconds(cluster.connectTimeout),
-      statementTimeout: seconds(cluster.statementTimeout),
-      drainTimeout: seconds(cluster.drainTimeout),
-    }),
-    { mode: 0o600 },
-  );
-  const config: ClusterConfig = {
-    ...toClusterConfig(sandbox),
-    connectTimeoutMs: cluster.connectTimeout,
-    statementTimeoutMs: cluster.statementTimeout,
-    drainTimeoutMs: cluster.drainTimeout,
-  };
-  await fill({ ...config, nodes: config.nodes.slice(0, members) });
-  say('building the cluster');
-  succeeded(await children.repctl(['cluster', 'create', '--yes']), 'cluster create');
-  if (physical) {
-    say('copying the leader to its standbys');
-    await followPhysically(sandbox, cluster.settings);
-  }
-  if (cluster.sync !== 'async')
-    succeeded(await children.repctl(['sync', ...cluster.sync.split(' '), '--yes']), 'sync');
-  if (cluster.delay > 0) await delayLinks(sandbox, cluster.delay);
-  return {
-    sandbox,
-    config,
-    direct: Object.fromEntries(sandbox.nodes.map((node) => [node.name, node.directUrl])),
-  };
+export interface Ground {
+  /** What can be broken; null: servers that are not ours to break. */
+  readonly sandbox: Sandbox | null;
+  /** For clients, whose products are in `table`. */
+  readonly config: ClusterConfig;
+  readonly table: TableName;
+  /** Past the proxy, by node. */
+  readonly direct: Readonly<Record<string, string>>;
+  /** Who leads at first. */
+  readonly leader: string;
+  /** Of PostgreSQL, by node. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Bytes that servers have sent each other so far, by sender; null where nobody counts them. */
+  traffic(): Promise<Readonly<Record<string, number>> | null>;
 }
 
-async function fill(config: ClusterConfig): Promise<void> {
-  const fleet = openFleet(config);
-  try {
-    for (const node of config.nodes) {
-      const session = await fleet.session(node.name);
-      for (const statement of productsTableSql) await session.simple(statement);
-    }
-    await (await fleet.session('n1')).query(firstRowsSql(PRODUCTS), [firstRows, STOCK]);
-  } finally {
-    await fleet.close();
-  }
-}
-
+/** Throws `drill-failed` for a command that did not end well. */
 export function succeeded(ran: Ran, what: string): void {
   if (ran.code === 0) return;
   throw new RepctlError(

@@ -1,7 +1,7 @@
 /** Scenario and seed → schedule: the same for the same seed. Pure. */
 import { randomFrom } from '../random.js';
 import { randomFaults } from './random-faults.js';
-import { shuffledOrder } from './roles.js';
+import { nodeNames, shuffledOrder } from './roles.js';
 import type { Moment, Scenario, Step } from './scenario.js';
 import { stepTitle } from './step-text.js';
 
@@ -22,11 +22,16 @@ export interface Schedule {
   readonly steps: readonly PlannedStep[];
 }
 
-export function planDrill(scenario: Scenario, seed: number): Schedule {
+/** `nodes`: their names, the leader's first. */
+export function planDrill(
+  scenario: Scenario,
+  seed: number,
+  nodes: readonly string[] = nodeNames(scenario.cluster.nodes),
+): Schedule {
   const next = randomFrom(seed);
   const draw = ([from, to]: Moment): number => Math.round(from + next() * (to - from));
-  const order = shuffledOrder(scenario.cluster.nodes, next);
-  const steps = [...scenario.steps, ...randomFaults(scenario.random, scenario.cluster.nodes, next)].map(
+  const order = shuffledOrder(nodes, next);
+  const steps = [...scenario.steps, ...randomFaults(scenario.random, nodes.length, next)].map(
     (step, index): PlannedStep => ({
       index,
       atMs: step.at === undefined ? null : draw(step.at),

@@ -46,7 +46,7 @@ export async function playSchedule(request: PlayRequest): Promise<void> {
     signal,
     background: [],
   };
-  let roles: Roles = { leader: 'n1', former: null, order: schedule.order };
+  let roles: Roles = { leader: ground.leader, former: null, order: schedule.order };
   let last = 0;
   try {
     for (const planned of schedule.steps) {

@@ -8,17 +8,18 @@ export interface Roles {
   readonly order: readonly string[];
 }
 
+/** Of a sandbox. */
 export const nodeNames = (count: number): string[] =>
   Array.from({ length: count }, (_, index) => `n${String(index + 1)}`);
 
-/** The nodes shuffled by `next` (numbers in [0, 1)); n1, which leads at first, comes last. */
-export function shuffledOrder(count: number, next: () => number): string[] {
-  const rest = nodeNames(count).slice(1);
+/** The nodes shuffled by `next` (numbers in [0, 1)); the first one, which leads at first, comes last. */
+export function shuffledOrder([leader = '', ...others]: readonly string[], next: () => number): string[] {
+  const rest = [...others];
   for (let i = rest.length - 1; i > 0; i -= 1) {
     const j = Math.floor(next() * (i + 1));
     [rest[i], rest[j]] = [rest[j] ?? '', rest[i] ?? ''];
   }
-  return [...rest, 'n1'];
+  return [...rest, leader];
 }
 
 export const replicasOf = ({ leader, order }: Roles): string[] => order.filter((name) => name !== leader);

@@ -1,8 +1,10 @@
 /** Several drills, one after the other. */
 import { EXIT, RepctlError } from '../errors.js';
 import { diskProblem } from '../sandbox/sandbox.js';
+import type { Place } from './ground.js';
 import type { DrillResult } from './result.js';
-import { type DrillWatch, runDrill } from './run.js';
+import { runDrill } from './run.js';
+import type { DrillWatch } from './watch.js';
 import type { Scenario } from './scenario.js';
 import { notOurs } from './service/start.js';
 
@@ -18,7 +20,7 @@ export interface SeriesRequest {
   readonly repeat: number;
   /** Leave the sandbox of the last one up. */
   readonly keep: boolean;
-  readonly directory: string;
+  readonly place: Place;
   readonly signal: AbortSignal;
   readonly watch: DrillWatch;
   /** The user's own service, one URL or more in turn. */
@@ -66,7 +68,7 @@ export async function runDrills(request: SeriesRequest): Promise<Series> {
     if (signal.aborted) break;
     const { result, directory, config } = await runDrill({
       ...one,
-      directory: request.directory,
+      place: request.place,
       keep: request.keep && index === all.length - 1,
       signal,
       command: `${request.command?.(one.seed) ?? commandOf(one.scenario, one.seed)}${(request.http ?? []).map((url) => ` --http ${url}`).join('')}`,

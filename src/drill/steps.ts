@@ -1,7 +1,7 @@
 /** Does one step: a fault through the sandbox, a command of repctl as one would type it, a statement. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectionOf } from '../config/connection.js';
-import { RepctlError, messageOf } from '../errors.js';
+import { EXIT, RepctlError, messageOf } from '../errors.js';
 import { type Session, openSession } from '../postgres/session.js';
 import { type NodeAction, actOn } from '../sandbox/actions.js';
 import {
@@ -20,7 +20,8 @@ import type { Services } from './service/start.js';
 import { commandOf } from './step-text.js';
 
 export interface StepWorld {
-  readonly sandbox: Sandbox;
+  /** null: nothing here may be broken. */
+  readonly sandbox: Sandbox | null;
   readonly children: Children;
   readonly direct: Readonly<Record<string, string>>;
   /** Where clients go through any. */
@@ -34,6 +35,14 @@ export interface StepOutcome {
   readonly ok: boolean;
   readonly exit?: number;
   readonly detail?: string;
+}
+
+/** Scenarios that break something are refused before they get where they must not. */
+function servers({ sandbox }: StepWorld): Sandbox {
+  if (sandbox !== null) return sandbox;
+  throw new RepctlError('drill-not-safe', 'The servers of a configured cluster are not broken.', {
+    exit: EXIT.refused,
+  });
 }
 
 const AGAIN = [3, 6, 8];
@@ -111,7 +120,7 @@ async function attempt(world: StepWorld, step: Step, roles: Roles): Promise<Step
     case 'start':
     case 'pause':
     case 'resume':
-      await actOn(world.sandbox, nodes, step.action satisfies NodeAction);
+      await actOn(servers(world), nodes, step.action satisfies NodeAction);
       return { ok: true };
     case 'isolate': {
       const { from, clients, reset } =
@@ -119,7 +128,7 @@ async function attempt(world: StepWorld, step: Step, roles: Roles): Promise<Step
           ? { from: undefined, clients: undefined, reset: false }
           : step.isolate;
       for (const node of nodes)
-        await isolate(world.sandbox, node, {
+        await isolate(servers(world), node, {
           reset,
           ...(from ? { from: resolve(from, roles) } : {}),
           ...(clients ? { clients } : {}),
@@ -127,20 +136,20 @@ async function attempt(world: StepWorld, step: Step, roles: Roles): Promise<Step
       return { ok: true };
     }
     case 'heal':
-      for (const node of nodes) await heal(world.sandbox, node);
+      for (const node of nodes) await heal(servers(world), node);
       return { ok: true };
     case 'fill':
-      await Promise.all(nodes.map((node) => fillNode(world.sandbox, node)));
+      await Promise.all(nodes.map((node) => fillNode(servers(world), node)));
       return { ok: true };
     case 'free':
-      await Promise.all(nodes.map((node) => freeNode(world.sandbox, node)));
+      await Promise.all(nodes.map((node) => freeNode(servers(world), node)));
       return { ok: true };
     case 'killWeb':
       await world.services?.kill(step.killWeb);
       return { ok: true };
     case 'delay':
-      if (step.delay.node === 'all') await delayLinks(world.sandbox, step.delay.each);
-      else for (const node of nodes) await delayLinks(world.sandbox, step.delay.each, node);
+      if (step.delay.node === 'all') await delayLinks(servers(world), step.delay.each);
+      else for (const node of nodes) await delayLinks(servers(world), step.delay.each, node);
       return { ok: true };
     case 'sql':
       return statement(world, nodes, step.sql);
@@ -184,7 +193,7 @@ async function statement(
     const session = await openSession({
       node,
       connection: connectionOf(
-        superuser ? nodeAt(world.sandbox, node).superuserUrl : (world.direct[node] ?? ''),
+        superuser ? nodeAt(servers(world), node).superuserUrl : (world.direct[node] ?? ''),
       ),
       applicationName: 'drill step',
       connectTimeoutMs: 2000,

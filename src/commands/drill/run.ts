@@ -3,6 +3,7 @@ import { BaseCommand } from '../../cli/base-command.js';
 import { chosenScenarios } from '../../cli/drill-choice.js';
 import { drillWatch, gameDayWatch } from '../../cli/drill-watch.js';
 import { httpUrl } from '../../cli/http-url.js';
+import { sandboxPlace } from '../../drill/sandbox-place.js';
 import { runDrills } from '../../drill/series.js';
 import { EXIT } from '../../errors.js';
 import { sandboxDirectory } from '../../sandbox/account.js';
@@ -72,7 +73,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
         seed: flags.seed,
         repeat: flags.repeat,
         keep: flags.keep,
-        directory: await sandboxDirectory(flags.dir, 'drill'),
+        place: sandboxPlace(await sandboxDirectory(flags.dir, 'drill')),
         signal: this.interruptible('Stopping; the sandbox is taken down, what was measured is kept.'),
         watch,
         ...(http === undefined ? {} : { http }),

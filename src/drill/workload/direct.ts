@@ -1,5 +1,6 @@
 /** Past proxy and routing: clients on the far side of a partition, and the observers' looks at every node. */
 import pg from 'pg';
+import { connectionOf } from '../../config/connection.js';
 import { qualified } from '../../postgres/quote.js';
 import type { LookLine, WriteLine } from '../history.js';
 import { type SeenRow, rowSku, seenSql } from './rows.js';
@@ -26,7 +27,7 @@ export function openDirect(url: string, applicationName: string): Direct {
     async query<Row extends pg.QueryResultRow>(sql: string, params: readonly unknown[]) {
       if (client === undefined) {
         const opened = new pg.Client({
-          connectionString: url,
+          ...connectionOf(url),
           application_name: applicationName,
           connectionTimeoutMillis: ANSWER_MS,
           query_timeout: ANSWER_MS,
