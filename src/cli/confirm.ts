@@ -5,13 +5,20 @@ export interface ConfirmRequest {
   readonly question: string;
   readonly yes: boolean;
   readonly json: boolean;
+  /** What to type where nobody can be asked. */
+  readonly instead?: string;
 }
 
 /** Whether a person is there to answer. */
 export const canAsk = (json: boolean): boolean => process.stdin.isTTY && process.stderr.isTTY && !json;
 
 /** Throws RepctlError: `confirmation-needed` (exit 6) where nobody can be asked, `declined` (exit 6) on a no. */
-export async function confirm({ question, yes, json }: ConfirmRequest): Promise<void> {
+export async function confirm({
+  question,
+  yes,
+  json,
+  instead = 'Add --yes to go ahead, or --dry-run to see the plan.',
+}: ConfirmRequest): Promise<void> {
   if (yes) return;
   if (!canAsk(json)) {
     throw new RepctlError(
@@ -19,7 +26,7 @@ export async function confirm({ question, yes, json }: ConfirmRequest): Promise<
       'This changes the cluster, and nobody is there to be asked.',
       {
         exit: EXIT.refused,
-        hint: 'Add --yes to go ahead, or --dry-run to see the plan.\nNothing was changed.',
+        hint: `${instead}\nNothing was changed.`,
       },
     );
   }

@@ -4,8 +4,11 @@
  * One key for every cluster: advisory locks are of one database, and a database belongs to one cluster. A name in
  * the key would let two operators in who call the same cluster differently.
  */
-const KEY = { classid: 0x72_65_70_63, objid: 1 } as const;
-const key = `${String(KEY.classid)}, ${String(KEY.objid)}`;
+const CLASSID = 0x72_65_70_63;
+/** What is locked: operators keep each other out, and so do drills, during which operators go on. */
+const OBJIDS = { operation: 1, drill: 2 } as const;
+export type Locked = keyof typeof OBJIDS;
+const keyOf = (what: Locked): string => `${String(CLASSID)}, ${String(OBJIDS[what])}`;
 
 /**
  * $1 `repctl OPERATION`, $2 `PID USER@HOST`: with the time between them they become the session's
@@ -13,8 +16,8 @@ const key = `${String(KEY.classid)}, ${String(KEY.objid)}`;
  * A backend that is busy for a killed client would hold the lock until its statement ends: it looks at the socket
  * four times a second instead, where the system can tell (client_connection_check_interval is refused elsewhere).
  */
-export const takeSql = `
-  with taken as materialized (select pg_try_advisory_lock(${key}) as got)
+export const takeSqlFor = (what: Locked): string => `
+  with taken as materialized (select pg_try_advisory_lock(${keyOf(what)}) as got)
   select got,
          case when got then set_config('application_name',
            $1 || ' ' || extract(epoch from clock_timestamp())::int8 || ' ' || $2, false) end as name,
@@ -22,16 +25,20 @@ export const takeSql = `
            set_config('client_connection_check_interval', '250ms', false) end as interval
     from taken`;
 
-export const releaseSql = `select pg_advisory_unlock(${key}), set_config('application_name', 'repctl', false)`;
+export const takeSql = takeSqlFor('operation');
+
+export const releaseSql = `select pg_advisory_unlock(${keyOf('operation')}), set_config('application_name', 'repctl', false)`;
 
 /** At most one row: an exclusive lock has one holder. */
-export const holderSql = `
+export const holderSqlFor = (what: Locked): string => `
   select a.pid, a.application_name as name, a.usename as role, host(a.client_addr) as address,
          a.backend_start as began
     from pg_locks l join pg_stat_activity a on a.pid = l.pid
-   where l.locktype = 'advisory' and l.classid = ${String(KEY.classid)} and l.objid = ${String(KEY.objid)}
+   where l.locktype = 'advisory' and l.classid = ${String(CLASSID)} and l.objid = ${String(OBJIDS[what])}
      and l.objsubid = 2 and l.granted and l.pid <> pg_backend_pid()
      and l.database = (select oid from pg_database where datname = current_database())`;
+
+export const holderSql = holderSqlFor('operation');
 
 /** Waits up to two seconds for the end of the backend. */
 export const terminateSql = 'select pg_terminate_backend($1, 2000) as ended';

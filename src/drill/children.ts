@@ -26,11 +26,7 @@ export interface Children {
  * `env` is what repctl finds. `sandbox` is the directory of the servers that are to go when this process is gone, and
  * the commands that run with them; without it they go on to their end, and clients end with their stdin.
  */
-export function openChildren(
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-  sandbox?: string,
-): Children {
+export function openChildren(cwd: string, env: Readonly<Record<string, string>>, sandbox?: string): Children {
   const tell = sandbox === undefined ? () => undefined : startReaper(sandbox);
   const running = new Set<ChildProcess>();
   const start = (file: string, args: readonly string[], more: Readonly<Record<string, string>> = {}) => {
@@ -104,5 +100,9 @@ export function sameEnvironment(config: string | undefined): Record<string, stri
   const kept = Object.entries(process.env).filter(
     (entry): entry is [string, string] => entry[1] !== undefined && entry[0] !== TRANSCRIPT,
   );
-  return { ...Object.fromEntries(kept), ...(config === undefined ? {} : { REPCTL_CONFIG: config }), NO_COLOR: '1' };
+  return {
+    ...Object.fromEntries(kept),
+    ...(config === undefined ? {} : { REPCTL_CONFIG: config }),
+    NO_COLOR: '1',
+  };
 }

@@ -3,15 +3,11 @@
  * their turn comes, time that runs backwards, expectations that nothing in it could judge. Pure.
  */
 import { formatMs } from './format.js';
+import type { Problem } from './problem.js';
 import { type Roles, nodeNames, resolve } from './roles.js';
-import { FAULTS, type Scenario, type Step } from './scenario.js';
+import { unsafe } from './safe.js';
+import type { Scenario, Step } from './scenario.js';
 import { isOperation } from './step-text.js';
-
-export interface Problem {
-  /** Below the scenario: ['steps', 2, 'kill']. */
-  readonly path: readonly (string | number)[];
-  readonly message: string;
-}
 
 type NodeState = 'running' | 'down' | 'paused';
 
@@ -186,24 +182,6 @@ function backwards(steps: readonly Step[]): Problem[] {
           },
         ];
   });
-}
-
-const BREAKING: readonly string[] = [...FAULTS, 'sql', 'failover', 'repctl', 'operator'];
-
-function unsafe({ safe, steps, random, workload }: Scenario): Problem[] {
-  if (!safe) return [];
-  const found = steps.flatMap((step, index) =>
-    BREAKING.includes(step.action)
-      ? [{ path: ['steps', index], message: `a scenario with ${step.action} is not safe: true.` }]
-      : [],
-  );
-  return [
-    ...found,
-    ...(random > 0 ? [{ path: ['random'], message: 'random faults are not safe: true.' }] : []),
-    ...(workload.stray
-      ? [{ path: ['workload', 'stray'], message: 'stray clients are not safe: true.' }]
-      : []),
-  ];
 }
 
 /** Whether something in it takes the leader away. */

@@ -15,6 +15,8 @@ export interface SeriesRequest {
   readonly scenarios: readonly Scenario[];
   /** What repeats a run, where it is not the name of its scenario. */
   readonly command?: (seed: number) => string;
+  /** Further options that repeat it. */
+  readonly options?: string;
   readonly seed: number;
   /** Each so often, with seeds that follow each other. */
   readonly repeat: number;
@@ -71,7 +73,7 @@ export async function runDrills(request: SeriesRequest): Promise<Series> {
       place: request.place,
       keep: request.keep && index === all.length - 1,
       signal,
-      command: `${request.command?.(one.seed) ?? commandOf(one.scenario, one.seed)}${(request.http ?? []).map((url) => ` --http ${url}`).join('')}`,
+      command: `${request.command?.(one.seed) ?? commandOf(one.scenario, one.seed)}${request.options ?? ''}${(request.http ?? []).map((url) => ` --http ${url}`).join('')}`,
       watch: request.watch,
       ...(request.http === undefined ? {} : { http: request.http }),
     });

@@ -133,8 +133,7 @@ export async function playUnderLoad(request: UnderLoad): Promise<Outcome> {
     );
     const { health } = scenario.expect;
     const hope = error === undefined && !givenUp;
-    const state =
-      error === undefined ? await settled(children, hope && health === 'healthy', signal) : null;
+    const state = error === undefined ? await settled(children, hope && health === 'healthy', signal) : null;
     const epoch = await newestEpoch(ground.direct);
     const patience = hope && health !== 'any' ? EQUAL_MS : 0;
     for (const line of await finalsOf(ground.direct, ground.table, epoch?.leader ?? '', patience)) add(line);

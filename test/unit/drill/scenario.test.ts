@@ -138,6 +138,27 @@ describe('a scenario file', () => {
       'a scenario with kill is not safe',
     ],
     [
+      'a failover called safe',
+      'safe: true\nsteps: [{ failover: true }]',
+      'steps.0.failover: a scenario with failover is not safe: true',
+    ],
+    ['a command called safe', 'safe: true\nsteps: [{ repctl: [fence] }]', 'safe: true may only read: status'],
+    [
+      'a safe switchover with arguments',
+      'safe: true\nsteps: [{ switchover: true, args: [--terminate-blockers] }, { switchover: former }]',
+      'a switchover with arguments is not safe: true',
+    ],
+    [
+      'a node by name called safe',
+      'safe: true\nsteps: [{ switchover: true }, { switchover: n1 }]',
+      'names nodes by what they are (former, replica), not n1',
+    ],
+    [
+      'a safe switchover that stays away',
+      'safe: true\nsteps: [{ switchover: true }, { switchover: true }, { switchover: former }]',
+      'safe: true ends where it began',
+    ],
+    [
       'a variant that does not fit',
       'variants: [{ name: a, cluster: { nodes: many } }]',
       'cluster.nodes: has a value that does not fit',
