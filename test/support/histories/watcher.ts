@@ -61,7 +61,7 @@ export function startWatcher(stage: Stage, nodes: readonly string[]): Watcher {
     while (!state.stopping) {
       try {
         client ??= await stage.superuserClient(name);
-        const { rows } = await within(client.query<Sample>(SAMPLE_SQL), 3000);
+        const { rows } = await within(client.query<Sample>({ name: 'sample', text: SAMPLE_SQL }), 3000);
         if (rows[0]) judge(name, rows[0]);
         await delay(40);
       } catch {

@@ -157,7 +157,10 @@ class Hand {
     const end =
       outcome.signal ??
       `${String(outcome.code)}${outcome.error === undefined ? '' : ` ${outcome.error.code}: ${outcome.error.message} ▸ ${outcome.error.hint.join(' ▸ ')}`}`;
-    const steps = outcome.reports.flatMap((it) => (it.type === 'done' ? [it.id] : []));
+    const began = new Map(outcome.reports.flatMap((it) => (it.type === 'start' ? [[it.id, it.at]] : [])));
+    const steps = outcome.reports.flatMap((it) =>
+      it.type === 'done' ? [`${it.id} ${String(it.at - (began.get(it.id) ?? it.at))}`] : [],
+    );
     this.transcript.push(
       `repctl ${outcome.argv.join(' ')} (${String(outcome.ms)} ms; ${steps.join(' ')}) → ${end}`,
     );

@@ -111,6 +111,10 @@ export async function buildProduct(faults: readonly Mutation[] = []): Promise<Pr
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
     external: ['pg-native', 'typescript'],
+    // As scripts/bundle.mjs does it: a cell starts the program a dozen times.
+    define: { Response: 'undefined' },
+    minifyWhitespace: true,
+    minifySyntax: true,
     logLevel: 'error',
     plugins: [mutate([...HOOKS, ...faults])],
   });
