@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ownSubscription } from '../../cluster/epochs.js';
 import type { Fleet } from '../../cluster/fleet.js';
 import type { ReachableNode, TableName } from '../../cluster/model.js';
+import { within } from '../../cluster/within.js';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import { literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
@@ -22,6 +23,8 @@ import type { Participants } from './participants.js';
 const WAIT_MS = 50;
 /** Writers wait so long at most once it is held. */
 const HOLD_MS = 1_000;
+/** And so long for a replica that does not even answer. */
+const ANSWER_MS = 200;
 /** Between two tries: longer and longer, so that writers get on with their work. */
 const PAUSE_MS = { first: 50, most: 1_000 } as const;
 
@@ -60,9 +63,19 @@ export async function freeze(
       const left = replicas.filter(({ name }) => !late.has(name));
       await Promise.all(
         left.map(async (replica) => {
-          await follow(HOLD_MS, replica);
-          const sessions = lanes.flatMap((lane) => lane.nodes.get(replica.name) ?? []);
-          if (!late.has(replica.name)) await shareSnapshot(sessions);
+          const { name } = replica;
+          const share = async () => {
+            await follow(HOLD_MS, replica);
+            const sessions = lanes.flatMap((lane) => lane.nodes.get(name) ?? []);
+            if (!late.has(name)) await shareSnapshot(sessions);
+          };
+          try {
+            // One that is silent all of a sudden must not keep the leader's writers waiting until that is certain.
+            await within(HOLD_MS + ANSWER_MS, name, share());
+          } catch (error) {
+            if (error instanceof RepctlError && error.details['node'] === leader.name) throw error;
+            late.set(name, messageOf(error));
+          }
         }),
       );
       await locker.simple('rollback');

@@ -10,8 +10,9 @@ const SCAN_TIMEOUT_MS = 3_600_000;
 /**
  * A server must notice by itself that repctl was killed or its machine is gone, for a backend that computes digests for
  * nobody costs a core, and one that keeps a snapshot open keeps vacuum out: it looks at the socket once a second while
- * it works (where the system can tell, or the setting is refused), at keepalives while it idles, and ends a transaction
- * in which nothing is asked any more. Read-only: whatever condition an operator gives, it changes nothing.
+ * it works (where the system can tell, or the setting is refused), at keepalives while it idles, at what is not
+ * acknowledged while it answers (keepalives are not sent then: without tcp_user_timeout that takes a quarter of an
+ * hour), and ends a transaction in which nothing is asked any more. Read-only: whatever condition an operator gives, it changes nothing.
  */
 const keepSafeSql = `
   select pg_catalog.set_config('statement_timeout', $1, false),
@@ -21,7 +22,8 @@ const keepSafeSql = `
          pg_catalog.set_config('idle_in_transaction_session_timeout', $2, false),
          pg_catalog.set_config('default_transaction_read_only', 'on', false),
          case when version() like '%linux%'
-              then pg_catalog.set_config('client_connection_check_interval', '1s', false) end`;
+              then pg_catalog.set_config('client_connection_check_interval', '1s', false)
+                   || pg_catalog.set_config('tcp_user_timeout', '25s', false) end`;
 
 /** Longer than a lane waits for the others at the end of a scan; milliseconds. */
 const IDLE_IN_TRANSACTION_MS = 600_000;

@@ -5,14 +5,16 @@ import type { Session } from '../../postgres/session.js';
 
 /**
  * A server lets go of what a client holds that is gone: at once where its connection was closed, and where the link
- * was cut, once it notices. Without these, tcp keepalive notices after two hours, and the apply worker waits for it.
+ * was cut, once it notices. Without these, tcp keepalive notices after two hours,
+ * and an answer that nobody acknowledges keeps it for a quarter of an hour, while the apply worker waits for the lock.
  */
 const SESSION_SQL = `
   set statement_timeout = '10min'; set idle_in_transaction_session_timeout = '5min';
   set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3;
   set random_page_cost = 1.1;
   select case when version() like '%linux%'
-              then pg_catalog.set_config('client_connection_check_interval', '1s', false) end`;
+              then pg_catalog.set_config('client_connection_check_interval', '1s', false)
+                   || pg_catalog.set_config('tcp_user_timeout', '20s', false) end`;
 
 export interface RepairSessions {
   readonly leader: Session;

@@ -1,122 +1,69 @@
 /**
- * A node that dies, or a link that is cut, in the middle of `check`, `check --exact` and `repair`: what is said, that
- * nothing is left on any server that lives, that no row is half written, and that the same command ends it afterwards.
+ * A node that dies, a link that is cut, or repctl killed, in the middle of `check`, `check --exact` and `repair`: what
+ * is said, that nothing is left on any server that lives, that no repair is half written, and that the same command
+ * ends it afterwards. A link that falls silent takes longer to be noticed: test/long/struck-silent.long.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Fleet } from '../../../src/cluster/fleet.js';
 import type { CheckResult } from '../../../src/consistency/result.js';
-import { heal, isolate, killNode, startNode } from '../../../src/sandbox/sandbox.js';
-import { createCluster } from '../../support/cluster.js';
-import { type Cli, makeCli } from '../../support/home-cli.js';
+import { delayLinks, heal, isolate, killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { nothingLeft } from '../../support/left.js';
-import { commandsIn, writeConfig } from '../../support/operator.js';
-import { type Servers, startServers } from '../../support/servers.js';
+import { commandsIn } from '../../support/operator.js';
+import {
+  NAMES,
+  OPERATIONS,
+  type Operation,
+  PLANTED,
+  type Struck,
+  startStruck,
+} from '../../support/struck.js';
 import { until } from '../../support/wait.js';
 
-const NAMES = ['n1', 'n2', 'n3'];
-const ROWS = 6000;
-
-let servers: Servers;
-let fleet: Fleet;
-let cli: Cli;
+let struck: Struck;
 beforeAll(async () => {
-  servers = await startServers({ nodes: 3, proxy: true });
-  fleet = servers.fleet();
-  await createCluster(fleet);
-  await (
-    await fleet.session('n1')
-  ).simple(
-    `insert into products (sku, name, price) select 'SKU-' || g, 'Thing ' || g, g from generate_series(1, ${String(ROWS)}) g; analyze products`,
-  );
-  for (const name of ['n2', 'n3'])
-    await until(
-      () => admin<{ rows: string }>(name, 'select count(*) as rows from products'),
-      ([row]) => row?.rows === String(ROWS),
-    );
-  cli = makeCli();
-  writeConfig(cli, {
-    cluster: servers.config.cluster,
-    nodes: Object.fromEntries(servers.config.nodes.map(({ name, url }) => [name, { url }])),
-    connectTimeout: 2,
-    statementTimeout: 8,
-  });
+  struck = await startStruck();
 });
-afterAll(async () => {
-  await servers.down();
-  cli.end();
-});
+afterAll(() => struck.down());
 
-async function admin<Row = Record<string, unknown>>(node: string, sql: string): Promise<Row[]> {
-  const session = await servers.superuser(node);
-  try {
-    return await session.simple<Row>(sql);
-  } finally {
-    await session.close();
-  }
-}
-
-/** Every third row of n3 gets a price of its own; the sum of what is wrong there. */
-const plant = () =>
-  admin(
-    'n3',
-    'set session_replication_role = replica; update products set price = id + 0.5 where id % 3 = 0',
-  );
-
-/** n3's rows against the leader's: each is the leader's, or what was planted. */
-async function halfWritten(): Promise<number> {
-  const [leader, replica] = await Promise.all(
-    ['n1', 'n3'].map((name) =>
-      admin<{ id: string; price: string; row: string }>(
-        name,
-        `select id, price, md5(to_jsonb(p)::text) as row from products p order by id`,
-      ),
-    ),
-  );
-  const right = new Map(leader?.map((one) => [one.id, one.row]));
-  return (replica ?? []).filter((one) => right.get(one.id) !== one.row && one.price !== `${one.id}.50`)
-    .length;
-}
-
-/** The digest of a block, or the settings around it. */
-const READING = /bit_xor|enable_indexscan/u;
-const OPERATIONS = {
-  check: { args: ['check', '--max-rate', '1500rows', '--block-rows', '300'], at: READING },
-  'check --exact': {
-    args: ['check', '--exact', '--max-rate', '1500rows', '--block-rows', '300'],
-    at: READING,
-  },
-  repair: { args: ['repair', '--yes'], at: /products/u },
-} as const;
 const STRIKES = {
-  'the replica is killed': { down: ['n3'], strike: () => killNode(servers.sandbox, 'n3') },
+  'the replica is killed': { down: ['n3'], strike: () => killNode(struck.servers.sandbox, 'n3') },
   'the link to the replica is cut': {
     down: [],
-    strike: () => isolate(servers.sandbox, 'n3', { clients: 'only', reset: true }),
+    strike: () => isolate(struck.servers.sandbox, 'n3', { clients: 'only', reset: true }),
   },
-  'the leader is killed': { down: ['n1'], strike: () => killNode(servers.sandbox, 'n1') },
+  'the leader is killed': { down: ['n1'], strike: () => killNode(struck.servers.sandbox, 'n1') },
 } as const;
 
-describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
+/** Of the rows of a repair's one transaction all are right, or none; what it overwrote can be read in its file. */
+async function wholeRepair(): Promise<'all' | 'none'> {
+  const { right, planted, neither } = await struck.standing();
+  expect({ planted: planted.length, neither }).toEqual({
+    planted: planted.length === 0 ? 0 : PLANTED,
+    neither: [],
+  });
+  if (planted.length > 0) return 'none';
+  const kept = struck.kept();
+  expect(right.filter((id) => Number(id) % 3 === 0 && !kept.has(id))).toEqual([]);
+  return 'all';
+}
+
+async function endedAfterwards(operation: Operation): Promise<void> {
+  if (operation === 'repair') expect((await struck.cli.run(['repair', '--yes'])).code).toBe(0);
+  await until(
+    () => struck.cli.run(['check']),
+    (result) => result.code === 0,
+  );
+  expect(await struck.standing()).toMatchObject({ planted: [], neither: [] });
+}
+
+describe.each(Object.keys(OPERATIONS) as Operation[])('%s', (operation) => {
   test.each(Object.entries(STRIKES))('%s', async (what, { down, strike }) => {
-    if (operation === 'repair') await plant();
-    // A repair is struck in the middle of its transaction: one of the rows that it writes is held until then.
-    const held = operation === 'repair' ? await servers.superuser('n3') : undefined;
-    await held?.simple('begin; select from products where id = 3000 for update');
-    const running = cli.start([...args, '--json']);
-    const watcher = await servers.superuser('n3');
-    await running.seen(
-      () =>
-        watcher.query<{ query: string }>(
-          `select query from pg_stat_activity where application_name ~ '^repctl check'
-           or (application_name ~ '^repctl repair' and wait_event_type = 'Lock' and backend_xid is not null)`,
-        ),
-      (rows) => rows.some(({ query }) => at.test(query)),
-    );
-    await watcher.close();
+    const { servers } = struck;
+    if (operation === 'repair') await struck.plant();
+    const { running, release } = await struck.begin(operation);
     // It must not get away before it is struck.
     running.child.kill('SIGSTOP');
     await strike();
-    await held?.close();
+    await release();
     running.child.kill('SIGCONT');
     const { code, stdout, stderr } = await running.ended;
     await nothingLeft(
@@ -135,12 +82,78 @@ describe.each(Object.entries(OPERATIONS))('%s', (operation, { args, at }) => {
 
     for (const name of down) await startNode(servers.sandbox, name);
     if (down.length === 0) await heal(servers.sandbox, 'n3');
-    expect(await halfWritten()).toBe(0);
-    if (operation === 'repair') expect((await cli.run(['repair', '--yes'])).code).toBe(0);
-    await until(
-      () => cli.run(['check']),
-      (result) => result.code === 0,
+    if (operation === 'repair') expect(await wholeRepair()).toBe('none');
+    else expect(await struck.standing()).toMatchObject({ planted: [], neither: [] });
+    await endedAfterwards(operation);
+  });
+});
+
+describe('repair, repctl killed', () => {
+  test('in the middle of its transaction: nothing is changed', async () => {
+    await struck.plant();
+    const { running, release } = await struck.begin('repair');
+    running.child.kill('SIGKILL');
+    await nothingLeft(struck.servers, NAMES);
+    await release();
+    expect(await wholeRepair()).toBe('none');
+    await endedAfterwards('repair');
+  });
+
+  test('once rows are in the file, on its way to commit: all or none of them', async () => {
+    await struck.plant();
+    const running = struck.cli.start(['repair', '--yes', '--json']);
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (struck.kept().size > 0 || running.child.exitCode !== null) resolve();
+        else setImmediate(look);
+      };
+      look();
+    });
+    running.child.kill('SIGKILL');
+    const { signal } = await running.ended;
+    await nothingLeft(struck.servers, NAMES);
+    expect({ signal, left: await wholeRepair() }).toMatchObject({ signal: 'SIGKILL' });
+    await endedAfterwards('repair');
+  });
+});
+
+describe('check --exact, while the tables are locked', () => {
+  const LOCKED = `select l.mode from pg_locks l join pg_stat_activity a using (pid)
+    where a.application_name = 'repctl check' and l.mode = 'ShareLock' and l.granted and l.relation = 'products'::regclass`;
+
+  test.each(['n1', 'n3'])('the link to %s falls silent: writers go on', async (silent) => {
+    const { servers } = struck;
+    // The lock is held until the change of a moment ago has arrived.
+    await delayLinks(servers.sandbox, 300, 'n3');
+    const running = struck.cli.start([...OPERATIONS['check --exact'].args, '--json']);
+    const watcher = await servers.superuser('n1');
+    await running.seen(
+      () => watcher.simple(LOCKED),
+      (rows) => rows.length > 0,
     );
-    expect(await halfWritten()).toBe(0);
+    running.child.kill('SIGSTOP');
+    await isolate(servers.sandbox, silent, { clients: 'only' });
+    running.child.kill('SIGCONT');
+    const from = performance.now();
+    await watcher.simple(`update products set name = 'Written ' || clock_timestamp() where id = 1`);
+    // 2 s where the leader's server must notice by itself; 1.2 s for a replica; and a slow machine.
+    expect(performance.now() - from).toBeLessThan(silent === 'n1' ? 3_500 : 2_000);
+    expect(await watcher.simple(LOCKED)).toEqual([]);
+    const { code, stdout } = await running.ended;
+    expect(performance.now() - from).toBeLessThan(40_000);
+    const said = JSON.parse(stdout) as Partial<CheckResult> & { error?: { code: string; message: string } };
+    if (silent === 'n1')
+      expect({ code, said: said.error?.message }).toMatchObject({
+        code: 3,
+        said: expect.stringMatching(/^n1/u) as string,
+      });
+    else {
+      const nodes = said.tables?.[0]?.nodes.map(({ node, verdict }) => `${node} ${verdict}`);
+      expect({ code, nodes }).toEqual({ code: 4, nodes: ['n2 equal', 'n3 unverified'] });
+    }
+    await heal(servers.sandbox, silent);
+    await delayLinks(servers.sandbox, 0);
+    await nothingLeft(servers, NAMES);
+    await endedAfterwards('check --exact');
   });
 });
