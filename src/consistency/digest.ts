@@ -117,7 +117,8 @@ export function tableDigestSql(
 
 /**
  * What must be alike on every session that computes digests, beyond what openSession pins. row_security=off makes
- * the server refuse rather than hide rows. Sorting off: groups are hashed, which is what fits in memory here.
+ * the server refuse rather than hide rows. quote_all_identifiers prints regclass and definitions otherwise; array_nulls
+ * makes '{NULL}' that a repair copies a string. Sorting off: groups are hashed, which is what fits in memory here.
  */
 export const DIGEST_SETTINGS: Readonly<Record<string, string>> = {
   search_path: 'pg_catalog',
@@ -129,6 +130,8 @@ export const DIGEST_SETTINGS: Readonly<Record<string, string>> = {
   bytea_output: 'hex',
   lc_monetary: 'C',
   xmloption: 'content',
+  quote_all_identifiers: 'off',
+  array_nulls: 'on',
   row_security: 'off',
   jit: 'off',
   enable_sort: 'off',

@@ -124,6 +124,7 @@ export const SPECIMENS: readonly Specimen[] = [
   ...of('polygon', ['((0,0),(1,1),(1,0))', '((1,1),(1,0),(0,0))']),
   ...of('circle', ['<(0,0),1>', '<(0,0),1.0000000000000002>']),
   ...of('pg_lsn', ['FFFFFFFF/FFFFFFFF', 'FFFFFFFF/FFFFFFFE']),
+  ...of('regclass', ['pg_class', 'pg_type']),
   ...of('xml', ['<a b="1"/>', '<a b="1"></a>']),
 ];
 

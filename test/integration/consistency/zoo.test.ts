@@ -75,10 +75,33 @@ async function offers(servers: Servers): Promise<{ extensions: Set<string>; coll
   return { extensions, collation: icu ? '"de-x-icu"' : '"POSIX"' };
 }
 
+/** What a check may not lean on: replicas print and read values otherwise than the leader. */
+const ODD_SETTINGS = {
+  DateStyle: 'SQL, DMY',
+  IntervalStyle: 'iso_8601',
+  TimeZone: 'Asia/Kathmandu',
+  bytea_output: 'escape',
+  extra_float_digits: '-5',
+  xmlbinary: 'hex',
+  xmloption: 'document',
+  quote_all_identifiers: 'on',
+  standard_conforming_strings: 'off',
+  transform_null_equals: 'on',
+  search_path: 'public, pg_catalog',
+} as const;
+
 async function startZoo(pg: readonly string[]): Promise<Zoo> {
   const servers = await startServers({ nodes: pg.length, pg });
   const fleet = servers.fleet();
   const { extensions, collation } = await offers(servers);
+  for (const { name } of servers.config.nodes.slice(1)) {
+    const session = await servers.superuser(name);
+    for (const [setting, value] of Object.entries(ODD_SETTINGS)) {
+      const list = setting === 'search_path' ? value : `'${value}'`;
+      await session.simple(`alter database shop set ${setting} = ${list}`);
+    }
+    await session.close();
+  }
   const specimens = [...SPECIMENS, ...OF_EXTENSIONS.filter((one) => extensions.has(one.extension))];
   const types = [...new Set(specimens.map((one) => one.type))];
   const insert = (remainder: number): string =>
