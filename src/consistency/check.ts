@@ -43,6 +43,8 @@ export async function check(fleet: Fleet, snapshot: Snapshot, request: CheckRequ
       const gone = !(leaderOf(seen)?.reachable ?? false);
       if (gone && !(error instanceof EpochChanged)) throw goingOnLater(error, request);
       if (restarts >= MOST_RESTARTS) throw restless(restarts);
+      // Anew even where the same leader came back: what its recovery did to rows that were compared before (fsync off, a
+      // backup put in its place) is just what is asked, and only who types --resume has said that they may be passed over.
       await request.checkpoints?.drop();
       await request.report?.restart();
     }
