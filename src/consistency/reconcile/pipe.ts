@@ -29,12 +29,21 @@ export async function pipeRows(
   const failed: { session?: Session } = {};
   out.on('error', () => (failed.session ??= from));
   into.on('error', () => (failed.session ??= to));
+  const silent: { node?: string } = {};
+  const ask = async ({ node }: Session) => {
+    try {
+      await knock(node);
+    } catch (error) {
+      if (error instanceof RepctlError && error.code === 'node-unreachable') silent.node ??= node;
+      throw error;
+    }
+  };
   try {
     await watched(
       pipeline(out, into),
       SILENT_MS,
       async () => {
-        await Promise.all([knock(from.node), knock(to.node)]);
+        await Promise.all([ask(from), ask(to)]);
       },
       () => {
         abandon(from);
@@ -46,6 +55,12 @@ export async function pipeRows(
     // What the other one would go on sending nobody reads.
     abandon(from);
     if (error instanceof RepctlError) throw error;
+    // Both were abandoned then; which of them noticed first says nothing.
+    if (silent.node !== undefined)
+      throw translateError(new Error('the server does not answer any more'), {
+        node: silent.node,
+        phase: 'query',
+      });
     const session = failed.session ?? to;
     if (sqlStateOf(error) !== undefined || !from.alive || !to.alive)
       throw translateError(error, { node: session.node, phase: 'query' });
