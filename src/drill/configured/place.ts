@@ -33,11 +33,13 @@ export const clusterPlace = (config: ClusterConfig, scenarios: readonly Scenario
       let look = await lookAt(fleet);
       requireFree(look);
       const leftover = leftoverIn(look);
+      let changed: string | undefined;
       if (leftover !== undefined) {
         await removeTable(fleet, children, leftover.everywhere);
+        changed = `What drill ${leftover.mark.run} had left was removed; nothing else was changed.`;
         look = await lookAt(fleet);
       }
-      const { leader } = requireFit(look, scenarios);
+      const { leader } = requireFit(look, scenarios, changed);
       return taken({ run, config, fleet, children, look, leader });
     } catch (error) {
       await fleet.close();

@@ -14,8 +14,9 @@ const refusal = (
   message: string,
   hint: string,
   details: Record<string, unknown> = {},
+  changed = UNTOUCHED,
 ): RepctlError =>
-  new RepctlError(code, message, { exit: EXIT.refused, hint: `${hint}\n${UNTOUCHED}`, details });
+  new RepctlError(code, message, { exit: EXIT.refused, hint: `${hint}\n${changed}`, details });
 
 const titleOf = ({ name, variant }: Scenario): string => (variant === null ? name : `${name}/${variant}`);
 
@@ -82,10 +83,11 @@ export const drillRunning = (holder: Parameters<typeof describeHolder>[0]): Repc
     { node: holder.node, operator: holder.operator, host: holder.host, since: holder.since },
   );
 
-/** What a drill needs of the cluster: `drill-unhealthy`, `drill-does-not-fit` (exit 6). */
+/** What a drill needs of the cluster: `drill-unhealthy`, `drill-does-not-fit` (exit 6). `changed`: what was, until now. */
 export function requireFit(
   { snapshot, analysis }: ClusterLook,
   scenarios: readonly Scenario[],
+  changed = UNTOUCHED,
 ): { readonly leader: string } {
   const [first] = analysis.findings;
   if (analysis.state !== 'healthy' || analysis.leader === null)
@@ -94,6 +96,7 @@ export function requireFit(
       `The cluster is ${analysis.state}: a drill begins with one that is well.${first === undefined ? '' : ` First of what is wrong: ${first.node === undefined ? '' : `${first.node}: `}${first.message}`}`,
       'repctl status says what to type.',
       { state: analysis.state },
+      changed,
     );
   for (const scenario of scenarios) {
     const cluster = { ...scenario.cluster, nodes: snapshot.nodes.length };
@@ -104,6 +107,7 @@ export function requireFit(
         `${titleOf(scenario)} does not fit a cluster of ${String(snapshot.nodes.length)}: ${problem.path.join('.')}: ${problem.message}`,
         'repctl drill list shows the others.',
         { scenario: titleOf(scenario) },
+        changed,
       );
   }
   return { leader: analysis.leader };
