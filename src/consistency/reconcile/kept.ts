@@ -15,7 +15,10 @@ export interface KeptRows {
   close(): Promise<void>;
 }
 
-const BATCH = 2_000;
+/** Rows are fetched by the hundred first, then as many as come to so many characters: memory, whatever they hold. */
+const FIRST = 100;
+const MOST = 2_000;
+const CHARACTERS = 16_000_000;
 
 /** `file` must not exist. Throws `kept-unwritable` (exit 6). */
 export function keepRows(file: string): KeptRows {
@@ -38,8 +41,9 @@ export function keepRows(file: string): KeptRows {
     async add(node, stage) {
       const before = state.rows;
       await node.simple(`declare repctl_old no scroll cursor for ${linesSql(stage)}`);
+      let batch = FIRST;
       for (;;) {
-        const lines = await node.simple<{ line: string }>(`fetch ${String(BATCH)} from repctl_old`);
+        const lines = await node.simple<{ line: string }>(`fetch ${String(batch)} from repctl_old`);
         if (lines.length > 0)
           await writing(async () => {
             if (state.handle === undefined) {
@@ -49,7 +53,9 @@ export function keepRows(file: string): KeptRows {
             await state.handle.write(lines.map(({ line }) => `${line}\n`).join(''));
           });
         state.rows += lines.length;
-        if (lines.length < BATCH) break;
+        if (lines.length < batch) break;
+        const longest = Math.max(...lines.map(({ line }) => line.length));
+        batch = Math.min(MOST, Math.max(1, Math.floor(CHARACTERS / longest)));
       }
       await node.simple('close repctl_old');
       return state.rows - before;
@@ -71,15 +77,18 @@ export function keepRows(file: string): KeptRows {
   };
 }
 
-/** As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. */
+/**
+ * As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. A value of type json
+ * is there as it was typed in; the ends of its lines, which JSON has between values only, become spaces.
+ */
 function linesSql({ table, keys, old }: Stage): string {
   const { plan, node } = table;
   const match = plan.key.map(({ name }) => `k.${ident(name)} = o.${ident(name)}`).join(' and ');
   const operation = match === '' ? `'delete'` : `case when k.${THERE} then 'update' else 'delete' end`;
   const text = (value: string) => `${literal(value)}::text`;
   return (
-    `select json_build_object('schema', ${text(node.shape.schema)}, 'table', ${text(node.shape.name)}, ` +
-    `'operation', ${operation}, 'row', row_to_json(o))::text as line from ${old} o` +
+    `select translate(json_build_object('schema', ${text(node.shape.schema)}, 'table', ${text(node.shape.name)}, ` +
+    `'operation', ${operation}, 'row', row_to_json(o))::text, E'\\n\\r', '  ') as line from ${old} o` +
     (match === '' ? '' : ` join ${keys} k on ${match}`)
   );
 }

@@ -1,4 +1,5 @@
 /** What setting rows right comes to, row by row, as SQL that a person can read; nothing runs it. */
+import { EXIT, RepctlError } from '../../errors.js';
 import { ident, literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { type RowReading, type TablePlan, rowsParams, rowsSql } from '../blocks.js';
@@ -7,11 +8,13 @@ import type { Flavour } from '../digest.js';
 import { type ReconcileTable, describeTable } from '../reconcile/table.js';
 import type { SettleTable } from './settle.js';
 
-const BATCH = 500;
+const BATCH = 100;
+/** What is read by a person, and held in memory until then. */
+const MOST_CHARACTERS = 64_000_000;
 
 type Values = readonly (string | null)[];
 
-/** Reads the rows of both sides as they are now. */
+/** Reads the rows of both sides as they are now. Throws `sql-too-long` (exit 6) when it comes to more than 64 MB. */
 export async function statementsFor(
   leader: Session,
   node: Session,
@@ -19,6 +22,7 @@ export async function statementsFor(
   flavour: Flavour,
 ): Promise<string[]> {
   const statements: string[] = [];
+  let characters = 0;
   for (const { table, keys } of tables) {
     const described = await describeTable(leader, node, table, flavour);
     const { plan } = described;
@@ -34,11 +38,27 @@ export async function statementsFor(
           foldDoubles(await session.query<RowReading>(rowsSql(plan, side, true), rowsParams(plan, wanted))),
         ),
       );
-      for (const key of wanted) statements.push(...statementsOf(described, ours?.get(key), theirs?.get(key)));
+      for (const key of wanted) {
+        const more = statementsOf(described, ours?.get(key), theirs?.get(key));
+        characters += more.reduce((sum, one) => sum + one.length, 0);
+        if (characters > MOST_CHARACTERS) throw tooLong(node.node);
+        statements.push(...more);
+      }
     }
   }
   return statements;
 }
+
+const tooLong = (node: string): RepctlError =>
+  new RepctlError(
+    'sql-too-long',
+    `The statements for ${node} come to more than ${String(MOST_CHARACTERS / 1e6)} MB. Nothing was changed.`,
+    {
+      exit: EXIT.refused,
+      hint: 'Leave --sql out (repair itself does not hold rows in memory), or name fewer tables.',
+      details: { node },
+    },
+  );
 
 const value = (text: string | null | undefined): string => (text == null ? 'null' : literal(text));
 const only = ({ node }: ReconcileTable): string =>

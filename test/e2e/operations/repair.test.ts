@@ -1,5 +1,5 @@
 /** `repair` as it is typed: dry run, questions, refusals, --json, and killed while it holds the table. */
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ChangeResult } from '../../../src/cli/change-command.js';
 import type { Session } from '../../../src/postgres/session.js';
@@ -133,4 +133,38 @@ it('killed while the table is locked: nothing is held, nothing half done; the sa
   const file = (again.data.steps[0] as unknown as { result: { overwritten: string } }).result.overwritten;
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect((await cli.run(['history', '--json'])).stdout).toContain('"repair"');
+});
+
+it('what is overwritten is a line of JSON each, whatever is in it: line ends in json, rows of a megabyte', async () => {
+  const docs = 'create table docs (id int primary key, j json, t text)';
+  for (const name of ['n1', 'n2', 'n3']) {
+    const session = await servers.superuser(name);
+    const [role] = await session.simple<{ owner: string }>(
+      `select tableowner as owner from pg_tables where tablename = 'products'`,
+    );
+    await session.simple(`${docs}; alter table docs owner to ${role?.owner ?? ''}`);
+    await session.close();
+  }
+  expect(await cli.run(['publication', 'add', 'docs', '--yes'])).toMatchObject({ code: 0 });
+  const json = `E'{"a":\\n 1,\\r\\n "b\\\\n": 2}'`;
+  await leader.simple(
+    `insert into docs select g, ${json}, repeat('x', case g % 40 when 0 then 1048576 else 3 end) from generate_series(1, 400) g`,
+  );
+  await until(
+    () => admin.simple('select from docs'),
+    (found) => found.length === 400,
+  );
+  await admin.simple(`update docs set t = t || 'y'`);
+  const { code, data } = await cli.json<ChangeResult>(['repair', 'docs', '--yes']);
+  expect({ code, status: data.status }).toEqual({ code: 0, status: 'done' });
+  const file = (data.steps[0] as unknown as { result: { overwritten: string } }).result.overwritten;
+  const kept = readFileSync(file, 'utf8').trimEnd().split('\n');
+  const overwritten = kept.map((line) => JSON.parse(line) as { row: { id: number; j: unknown; t: string } });
+  expect(overwritten.map(({ row: { id } }) => id).toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: 400 }, (_, index) => index + 1),
+  );
+  for (const { row } of overwritten) {
+    expect(row.j).toEqual({ a: 1, 'b\n': 2 });
+    expect(row.t.length).toBe(row.id % 40 === 0 ? 1048577 : 4);
+  }
 });
