@@ -8,7 +8,14 @@ import type { CheckResult } from '../../src/consistency/result.js';
 import { heal, isolate } from '../../src/sandbox/sandbox.js';
 import { nothingLeft } from '../support/left.js';
 import { commandsIn } from '../support/operator.js';
-import { NAMES, OPERATIONS, type Operation, type Struck, startStruck } from '../support/struck.js';
+import {
+  NAMES,
+  OPERATIONS,
+  type Operation,
+  type Struck,
+  silentWhileLocked,
+  startStruck,
+} from '../support/struck.js';
 import { until } from '../support/wait.js';
 
 let struck: Struck;
@@ -57,4 +64,20 @@ describe.each(Object.keys(OPERATIONS) as Operation[])('%s', (operation) => {
     );
     expect(await struck.standing()).toMatchObject({ planted: [], neither: [] });
   });
+});
+
+test('check --exact, while the tables are locked: the link to the leader falls silent, and writers go on', async () => {
+  const { writerMs, tookMs, locks, code, said } = await silentWhileLocked(struck, 'n1');
+  console.log(
+    `a writer waited ${String(Math.round(writerMs))} ms, the check ended after ${String(Math.round(tookMs))} ms`,
+  );
+  // 2 s, since the leader's server must notice by itself; and a slow machine.
+  expect(writerMs).toBeLessThan(3_500);
+  expect(locks).toEqual([]);
+  expect(tookMs).toBeLessThan(BOUND_MS);
+  expect({ code, said: said.error?.message }).toMatchObject({
+    code: 3,
+    said: expect.stringMatching(/^n1/u) as string,
+  });
+  await nothingLeft(struck.servers, NAMES);
 });

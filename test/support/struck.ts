@@ -4,6 +4,8 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import type { CheckResult } from '../../src/consistency/result.js';
+import { delayLinks, heal, isolate } from '../../src/sandbox/sandbox.js';
 import type { RunningCli } from './cli.js';
 import { createCluster } from './cluster.js';
 import { type Cli, makeCli } from './home-cli.js';
@@ -138,4 +140,47 @@ export async function startStruck(): Promise<Struck> {
       cli.end();
     },
   };
+}
+
+const LOCKED = `select l.mode from pg_locks l join pg_stat_activity a using (pid)
+  where a.application_name = 'repctl check' and l.mode = 'ShareLock' and l.granted and l.relation = 'products'::regclass`;
+
+export interface SilentWhileLocked {
+  /** How long a writer on the leader waited from then on, and the whole check; milliseconds. */
+  readonly writerMs: number;
+  readonly tookMs: number;
+  /** Of the check on the leader's table, once the writer had written. */
+  readonly locks: readonly unknown[];
+  readonly code: number | null;
+  readonly said: Partial<CheckResult> & {
+    readonly error?: { readonly code: string; readonly message: string };
+  };
+}
+
+/** `check --exact`, and the link to a node falls silent while the leader's table is locked; healed in the end. */
+export async function silentWhileLocked(
+  { servers, cli }: Struck,
+  silent: string,
+): Promise<SilentWhileLocked> {
+  // The lock is held until the change of a moment ago has arrived.
+  await delayLinks(servers.sandbox, 300, 'n3');
+  const running = cli.start([...OPERATIONS['check --exact'].args, '--json']);
+  const watcher = await servers.superuser('n1');
+  await running.seen(
+    () => watcher.simple(LOCKED),
+    (rows) => rows.length > 0,
+  );
+  running.child.kill('SIGSTOP');
+  await isolate(servers.sandbox, silent, { clients: 'only' });
+  running.child.kill('SIGCONT');
+  const from = performance.now();
+  await watcher.simple(`update products set name = 'Written ' || clock_timestamp() where id = 1`);
+  const writerMs = performance.now() - from;
+  const locks = await watcher.simple(LOCKED);
+  const { code, stdout } = await running.ended;
+  const tookMs = performance.now() - from;
+  await watcher.close();
+  await heal(servers.sandbox, silent);
+  await delayLinks(servers.sandbox, 0);
+  return { writerMs, tookMs, locks, code, said: JSON.parse(stdout) as SilentWhileLocked['said'] };
 }
