@@ -17,7 +17,11 @@ const NONE = '–';
 export function renderScenarios(rows: readonly ScenarioSummary[], style: Style): string {
   const width = Math.max(...rows.map((row) => row.name.length));
   const lines = rows.flatMap((row) => {
-    const more = row.variants.length > 0 ? ` (${String(row.variants.length)} variants)` : '';
+    const marks = [
+      ...(row.variants.length > 0 ? [`${String(row.variants.length)} variants`] : []),
+      ...(row.safe ? ['safe: --cluster'] : []),
+    ];
+    const more = marks.length > 0 ? ` (${marks.join('; ')})` : '';
     const [first = '', ...rest] = wrap(`${row.title}${more}`, Math.max(20, style.width - width - 2));
     return [
       `${style.c.bold(row.name.padEnd(width))}  ${first}`,
