@@ -2,10 +2,9 @@ import path from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
 import { fenceFlags, fenceTimeoutMs } from '../cli/fence-flags.js';
-import { observe } from '../cluster/observe.js';
 import { stateDir } from '../config/paths.js';
 import { EXIT } from '../errors.js';
-import { countBefore } from '../operations/rejoin-count.js';
+import { type Counted, countBefore } from '../operations/rejoin-count.js';
 import { planRejoin } from '../operations/rejoin.js';
 import { planReplay } from '../operations/replay.js';
 import { previewOf } from '../operations/replay-preview.js';
@@ -65,20 +64,23 @@ applies nothing twice. With --file it does only that, from a file that was saved
     return result;
   }
 
-  private async planOf(fleet: ReturnType<Rejoin['fleet']>) {
+  private planOf(fleet: ReturnType<Rejoin['fleet']>) {
     const { config } = fleet;
-    const counted = await countBefore(fleet, await observe(fleet), this.args.node);
+    const { node } = this.args;
     const { output, replay } = this.flags;
     const request = {
-      node: this.args.node,
+      node,
       directory: output === undefined ? path.join(stateDir(), 'stranded') : path.resolve(output),
       replay,
-      counted: counted.counts,
-      uncounted: counted.problem,
       fenceTimeoutMs: fenceTimeoutMs(this.flags, config),
       terminateBlockers: this.flags['terminate-blockers'],
     };
-    return makePlan(fleet, (snapshot) => planRejoin(snapshot, config, request));
+    let counted: Promise<Counted> | undefined;
+    return makePlan(fleet, async (snapshot) => {
+      counted ??= countBefore(fleet, snapshot, node);
+      const { counts, problem } = await counted;
+      return planRejoin(snapshot, config, { ...request, counted: counts, uncounted: problem });
+    });
   }
 
   private async replayOf(fleet: ReturnType<Rejoin['fleet']>, file: string) {

@@ -78,17 +78,20 @@ export function orRefuse<Action extends { readonly kind: string }>(planned: Plan
 const SETTLE_MS = 2000;
 const MAY_PASS = new Set(['leader-heard', 'slot-active']);
 
+/** A planner that may have to look further before it can plan. */
+export type LookingPlanner = (snapshot: Snapshot) => Planned<Action> | Promise<Planned<Action>>;
+
 /** Observes and plans. Throws the refusal (exit 6), or what observing throws. */
-export async function makePlan(fleet: Fleet, planner: Planner): Promise<Plan<Action>> {
+export async function makePlan(fleet: Fleet, planner: LookingPlanner): Promise<Plan<Action>> {
   const deadline = performance.now() + SETTLE_MS;
   for (;;) {
     // Asking around may take longer than that; what is refused in the end was looked at after it.
     const last = performance.now() > deadline;
     const snapshot = await observe(fleet);
-    let result = planner(snapshot);
+    let result = await planner(snapshot);
     if (result.kind === 'plan') return withSequences(fleet, snapshot, result.plan);
     const passing = ({ findings }: Refusal) => findings.every((finding) => MAY_PASS.has(finding.code));
-    if (passing(result.refusal)) result = planner(await askWitnesses(fleet, snapshot));
+    if (passing(result.refusal)) result = await planner(await askWitnesses(fleet, snapshot));
     if (result.kind === 'plan') return withSequences(fleet, snapshot, result.plan);
     if (!passing(result.refusal) || last) throw refusalError(result.refusal);
     await new Promise((resolve) => setTimeout(resolve, 25));
