@@ -20,6 +20,8 @@ export interface Asking {
   readonly yes: boolean;
   readonly json: boolean;
   readonly repeat: number;
+  /** Of the terminal, characters. */
+  readonly width: number;
 }
 
 /** Asks first. Throws what the survey and the question throw; nothing was changed then. */
@@ -28,7 +30,7 @@ export async function askedPlace(scenarios: readonly Scenario[], asking: Asking)
   requireSafe(scenarios);
   const config = asking.cluster();
   const found = await survey(asking.fleet(config), scenarios);
-  const { lines, question } = renderDrillPlan({ survey: found, scenarios, repeat });
+  const { lines, question } = renderDrillPlan({ survey: found, scenarios, repeat }, asking.width);
   asking.say(`${lines.join('\n')}\n`);
   await confirm({ question, yes, json, instead: 'Add --yes to go ahead.' });
   return clusterPlace(config, scenarios);

@@ -2,6 +2,10 @@
 import type { Survey } from '../drill/configured/survey.js';
 import type { Scenario } from '../drill/scenario.js';
 import { formatDuration } from './format.js';
+import { wrap } from './wrap.js';
+
+/** Room for what a line is about, before what it says. */
+const LABEL = 11;
 
 export interface DrillPlan {
   readonly survey: Survey;
@@ -10,36 +14,49 @@ export interface DrillPlan {
   readonly repeat: number;
 }
 
-/** Lines to read, and the question. */
-export function renderDrillPlan({ survey, scenarios, repeat }: DrillPlan): {
+/** Lines to read, at most `width` wide, and the question. */
+export function renderDrillPlan(
+  { survey, scenarios, repeat }: DrillPlan,
+  width = 80,
+): {
   readonly lines: readonly string[];
   readonly question: string;
 } {
   const { cluster, nodes, leader, to, leftover } = survey;
   const moves = scenarios.some(({ steps }) => steps.some(({ action }) => action === 'switchover'));
+  const told = (label: string, text: string): string[] =>
+    wrap(text, Math.max(20, width - LABEL)).map(
+      (line, index) => `${(index === 0 ? `  ${label}` : '').padEnd(LABEL)}${line}`,
+    );
   return {
     lines: [
       `Against the cluster ${cluster} (${nodes.join(', ')}), which is in use:`,
-      ...(leftover === undefined ? [] : [leftoverLine(leftover, leader)]),
-      `  table    repctl_drill.products is made on every node, replicated, and removed again; no other is written to`,
+      ...(leftover === undefined ? [] : told('first', leftoverText(leftover, leader))),
+      ...told(
+        'table',
+        'repctl_drill.products is made on every node, replicated, and removed again; no other is written to',
+      ),
       ...(moves
-        ? [
-            `  leader   moves from ${leader ?? 'whoever leads'} to ${to ?? 'a replica'} and back, with the hooks of the configuration`,
-          ]
+        ? told(
+            'leader',
+            `moves from ${leader ?? 'whoever leads'} to ${to ?? 'a replica'} and back, with the hooks of the configuration`,
+          )
         : []),
-      ...scenarios.map(
-        ({ name, workload: { duration, writers, readers } }) =>
-          `  load     ${name}: ${String(writers.rate)} writes and ${String(readers.rate)} reads a second for ${formatDuration(duration)} at least${repeat === 1 ? '' : `, ${String(repeat)} times`}`,
+      ...scenarios.flatMap(({ name, workload: { duration, writers, readers } }) =>
+        told(
+          'load',
+          `${name}: ${String(writers.rate)} writes and ${String(readers.rate)} reads a second for ${formatDuration(duration)} at least${repeat === 1 ? '' : `, ${String(repeat)} times`}`,
+        ),
       ),
     ],
     question: `Run it on ${cluster} now?`,
   };
 }
 
-function leftoverLine({ mark, nodes }: NonNullable<Survey['leftover']>, leader: string | null): string {
+function leftoverText({ mark, nodes }: NonNullable<Survey['leftover']>, leader: string | null): string {
   const moved =
     leader === null || mark.leader === leader
       ? ''
       : `; ${mark.leader} led before it (repctl switchover ${mark.leader})`;
-  return `  first    what drill ${mark.run}, which was killed, has left on ${nodes.join(', ')} is removed${moved}`;
+  return `what drill ${mark.run}, which was killed, has left on ${nodes.join(', ')} is removed${moved}`;
 }

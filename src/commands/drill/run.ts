@@ -51,6 +51,7 @@ export default class DrillRun extends BaseCommand<typeof DrillRun> {
           yes: flags.yes,
           json: this.jsonEnabled(),
           repeat: flags.repeat,
+          width: style.width,
         })
       : sandboxPlace(await sandboxDirectory(flags.dir, 'drill'));
     if (flags.cluster) this.onInterrupt(() => LEFT_BEHIND);

@@ -178,7 +178,7 @@ describe('a drill on a configured cluster', () => {
     const failing = scenario('failing', 'steps: [{ switchover: true, exit: 9 }, { switchover: former }]');
     const { code, stderr } = await cli.run([...args(failing), '--yes']);
     expect(code, stderr).toBe(4);
-    expect(stderr).toContain(
+    expect(stderr.replaceAll(/\s+/gu, ' ')).toContain(
       'which was killed, has left on alpha, beta, gamma is removed; alpha led before it',
     );
     expect(await leader()).toBe(home);

@@ -108,9 +108,12 @@ describe('a drill on a configured cluster', () => {
     const { lines, question } = renderDrillPlan({ survey, scenarios: planned, repeat: 1 });
     expect(`${lines.join('\n')}\n${question}`).toMatchInlineSnapshot(`
       "Against the cluster shop (alpha, beta, gamma), which is in use:
-        table    repctl_drill.products is made on every node, replicated, and removed again; no other is written to
-        leader   moves from alpha to beta and back, with the hooks of the configuration
-        load     planned-switchover: 10 writes and 10 reads a second for 6.0 s at least
+        table    repctl_drill.products is made on every node, replicated, and removed
+                 again; no other is written to
+        leader   moves from alpha to beta and back, with the hooks of the
+                 configuration
+        load     planned-switchover: 10 writes and 10 reads a second for 6.0 s at
+                 least
       Run it on shop now?"
     `);
   });
