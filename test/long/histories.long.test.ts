@@ -1,11 +1,10 @@
 /**
  * Random histories: npm run test:long -- histories, --count N, --seed N. A failure prints its seed and what happened.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Round } from '../support/histories/generate.js';
 import { type Outcome, playSeed, totals } from '../support/histories/history.js';
-import { type Program, buildProgram } from '../support/histories/program.js';
-import { type Stage, startStage } from '../support/histories/stage.js';
+import { rig } from '../support/histories/rig.js';
 
 const seed = process.env['REPCTL_TEST_SEED'];
 const count = Number(process.env['REPCTL_TEST_COUNT'] ?? '200');
@@ -16,22 +15,14 @@ const seeds =
   seed === undefined ? Array.from({ length: count }, (_, index) => first + index) : [Number(seed)];
 
 describe('random histories', () => {
-  let stage: Stage;
-  let program: Program;
-
-  beforeAll(async () => {
-    program = await buildProgram();
-    stage = await startStage();
-  });
+  const up = rig();
   const outcomes: Outcome[] = [];
-  afterAll(async () => {
-    program.remove();
-    await stage.down();
+  afterAll(() => {
     console.log(JSON.stringify(totals(outcomes), null, 2));
   });
 
   it.each(seeds)('seed %i', async (one) => {
-    const outcome = await playSeed(one, { stage, program }, rounds === undefined ? {} : { rounds });
+    const outcome = await playSeed(one, up(), rounds === undefined ? {} : { rounds });
     outcomes.push(outcome);
     const { violations, log, ...figures } = outcome;
     console.log(JSON.stringify(figures));

@@ -2,8 +2,7 @@
  * A cluster of the user's, for scenarios that break nothing: the drill has a table of its own there, published and
  * subscribed as `publication add` does it, and takes it away again. Leadership ends where it began.
  */
-import { openFleet } from '../../cluster/fleet.js';
-import type { Fleet } from '../../cluster/fleet.js';
+import { type Fleet, openFleet } from '../../cluster/fleet.js';
 import type { ReachableNode } from '../../cluster/model.js';
 import { syncText } from '../../cluster/sync.js';
 import { stateDir } from '../../config/paths.js';

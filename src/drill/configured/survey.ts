@@ -4,7 +4,7 @@ import { orRefuse } from '../../operations/run.js';
 import { planSwitchover } from '../../operations/switchover.js';
 import type { Scenario } from '../scenario.js';
 import { lookAt } from './look.js';
-import { type Leftover, leftoverIn, requireFit, requireFree, requireSafe } from './refusals.js';
+import { type Leftover, leftoverIn, requireFit, requireFree } from './refusals.js';
 
 export interface Survey {
   readonly cluster: string;
@@ -16,9 +16,8 @@ export interface Survey {
   readonly leftover: Leftover | undefined;
 }
 
-/** Throws what refusals.ts has, and why there could be no switchover now (exit 6). Nothing is changed. */
+/** `scenarios` are safe ones. Throws what refusals.ts has, and why there could be no switchover now (exit 6). Nothing is changed. */
 export async function survey(fleet: Fleet, scenarios: readonly Scenario[]): Promise<Survey> {
-  requireSafe(scenarios);
   const look = await lookAt(fleet);
   requireFree(look);
   const leftover = leftoverIn(look);
