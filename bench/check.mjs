@@ -56,7 +56,17 @@ async function withNodes(count, { size = products, up = [] }, work) {
           throw new Error(`check ended with ${String(result.code)}: ${JSON.stringify(result.json)}`);
         return result;
       };
-      const bare = () => Promise.all(clients.map((client) => client.query(BARE_DIGEST)));
+      // As psql would: a connection of its own each time, whose backend has to map the table's pages anew.
+      const bare = () =>
+        Promise.all(
+          roots.map(async (connectionString) => {
+            const client = new pg.Client({ connectionString });
+            await client.connect();
+            await client.query(BARE_SETTINGS);
+            await client.query(BARE_DIGEST);
+            await client.end();
+          }),
+        );
       await work({ roots, everyday, clients, check, bare });
     } finally {
       await Promise.all(clients.map((client) => client.end()));

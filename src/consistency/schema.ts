@@ -3,7 +3,7 @@
  * already did), `warning` what would hurt once the replica leads, `info` what is harmless.
  */
 import type { Finding, TableName } from '../cluster/model.js';
-import { formOf } from './digest.js';
+import { formOf, isInteger } from './digest.js';
 import type { ColumnShape, TableShape } from './shape.js';
 
 export interface SchemaFinding extends Finding, TableName {
@@ -23,7 +23,7 @@ export function holdsAll(leader: ColumnShape, node: ColumnShape): boolean {
   if (leader.base !== node.base) {
     const [mine, theirs] = [WIDTH[leader.base], WIDTH[node.base]];
     if (mine !== undefined && theirs !== undefined)
-      return mine <= theirs && (formOf(leader.base) === 'int') === (formOf(node.base) === 'int');
+      return mine <= theirs && isInteger(formOf(leader.base)) === isInteger(formOf(node.base));
     if (!TEXTS.has(leader.base) || !TEXTS.has(node.base)) return false;
   }
   const [wanted, given] = [modifiers(leader.type), modifiers(node.type)];

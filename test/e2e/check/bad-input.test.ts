@@ -200,8 +200,8 @@ describe('what a server says otherwise', () => {
   test('a server that hashes otherwise: said, and compared by sha256', async () => {
     await admin(
       'n3',
-      `alter function pg_catalog.hashtextextended(text, int8) rename to hash_of_old;
-       create function pg_catalog.hashtextextended(text, int8) returns int8 language sql immutable strict parallel safe as 'select pg_catalog.hash_of_old($1, $2 + 1)'`,
+      `alter function pg_catalog.int8send(int8) rename to int8send_of_old;
+       create function pg_catalog.int8send(int8) returns bytea language sql immutable strict parallel safe as 'select pg_catalog.int8send_of_old($1 + 1)'`,
     );
     try {
       const { code, stdout } = await check('goods');
@@ -210,8 +210,8 @@ describe('what a server says otherwise', () => {
     } finally {
       await admin(
         'n3',
-        `drop function pg_catalog.hashtextextended(text, int8);
-         alter function pg_catalog.hash_of_old(text, int8) rename to hashtextextended`,
+        `drop function pg_catalog.int8send(int8);
+         alter function pg_catalog.int8send_of_old(int8) rename to int8send`,
       );
     }
   });

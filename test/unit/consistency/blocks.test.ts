@@ -79,15 +79,15 @@ const side = (filter: string | null = null, key = ['id']): Side => ({
   filter,
 });
 const hash =
-  'hashtextextended(hash_record_extended(row((t."code"::text) collate "C", int8send(t."id"::int8)), 0)::text, 1)';
+  'hash_record_extended(row(int8send(hash_record_extended(row((t."code"::text) collate "C", int8send(t."id"::int8)), 0))), 0)';
 const columns = [
   { name: 'code', form: 'text' },
-  { name: 'id', form: 'int' },
+  { name: 'id', form: 'int8' },
 ] as const;
 const byId: TablePlan = {
   method: 'ranges',
   columns,
-  key: [{ name: 'id', form: 'int' }],
+  key: [{ name: 'id', form: 'int8' }],
   flavour: 'hash',
 };
 const byCode: TablePlan = { ...byId, method: 'buckets', key: [{ name: 'code', form: 'text' }] };
@@ -110,7 +110,7 @@ describe('statements', () => {
 
   it('buckets are by the hash of the key, of the row where there is no key', () => {
     expect(bucketPartsSql(byCode, side())).toContain(
-      '(hashtextextended(hash_record_extended(row((t."code"::text) collate "C"), 0)::text, 1) & $1::int8)::int4 as b',
+      '(hash_record_extended(row(int8send(hash_record_extended(row((t."code"::text) collate "C"), 0))), 0) & $1::int8)::int4 as b',
     );
     expect(bucketPartsSql(noKey, side())).toContain(`(${hash} & $1::int8)::int4 as b`);
     expect(bucketPartsSql(noKey, side())).toContain('sum(h)');

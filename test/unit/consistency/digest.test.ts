@@ -12,8 +12,8 @@ import { column, shape } from './shapes.js';
 
 describe('canonical column expressions', () => {
   it.each([
-    ['int2', 'int8send(t."c"::int8)'],
-    ['int4', 'int8send(t."c"::int8)'],
+    ['int2', 't."c"::int4'],
+    ['int4', 't."c"::int4'],
     ['int8', 'int8send(t."c"::int8)'],
     ['numeric', 'numeric_send(t."c")'],
     ['float8', 'float8send(t."c")'],
@@ -22,7 +22,7 @@ describe('canonical column expressions', () => {
     ['text', '(t."c"::text) collate "C"'],
     ['bpchar', '(t."c"::text) collate "C"'],
     ['json', '(t."c"::text) collate "C"'],
-    ['jsonb', '(t."c"::text) collate "C"'],
+    ['jsonb', 'jsonb_send(t."c")'],
     // array_send and record_send carry type OIDs, which differ from server to server.
     ['_int4', '(t."c"::text) collate "C"'],
     ['public.mood', '(t."c"::text) collate "C"'],
@@ -34,9 +34,9 @@ describe('canonical column expressions', () => {
     expect(canonical({ name: 'a"b', form: 'raw' })).toBe('t."a""b"');
   });
 
-  it('never uses a typed hash: those call different values the same', () => {
-    expect(rowHash([{ name: 'id', form: 'int' }])).toBe(
-      'hashtextextended(hash_record_extended(row(int8send(t."id"::int8)), 0)::text, 1)',
+  it('uses no typed hash that calls different values the same', () => {
+    expect(rowHash([{ name: 'id', form: 'int8' }])).toBe(
+      'hash_record_extended(row(int8send(hash_record_extended(row(int8send(t."id"::int8)), 0))), 0)',
     );
   });
 });
@@ -51,13 +51,22 @@ describe('columns of a digest', () => {
     expect(digestColumns(leader).map(({ name }) => name)).toEqual(['a', 'id']);
   });
 
-  it('go as text on every node where one node has another kind of type', () => {
+  it('go as int8 or as text on every node where one node has another kind of type', () => {
     const leader = shape([column('n', 'int4'), column('price', 'numeric')]);
     const wider = shape([column('n', 'int8'), column('price', 'int4')]);
     expect(digestColumns(leader, [wider])).toEqual([
-      { name: 'n', form: 'int' },
+      { name: 'n', form: 'int8' },
       { name: 'price', form: 'text' },
     ]);
+  });
+
+  it('go as UTF-8 where one database has another encoding', () => {
+    const columns = [column('id', 'int8'), column('name', 'text')];
+    expect(digestColumns(shape(columns), [shape(columns, { encoding: 'LATIN1' })])).toEqual([
+      { name: 'id', form: 'int8' },
+      { name: 'name', form: 'utf8' },
+    ]);
+    expect(canonical({ name: 'name', form: 'utf8' })).toBe('textsend(t."name"::text)');
   });
 });
 
@@ -66,8 +75,8 @@ describe('whole tables', () => {
 
   it('with a key: count and xor', () => {
     expect(tableDigestSql(table, digestColumns(table))).toBe(
-      'select count(*)::text as rows, coalesce(bit_xor(hashtextextended(hash_record_extended(' +
-        'row(int8send(t."id"::int8)), 0)::text, 1)), 0)::text as digest from only "public"."items" t',
+      'select count(*)::text as rows, coalesce(bit_xor(hash_record_extended(row(int8send(' +
+        'hash_record_extended(row(int8send(t."id"::int8)), 0))), 0)), 0)::text as digest from only "public"."items" t',
     );
   });
 

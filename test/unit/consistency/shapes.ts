@@ -18,6 +18,7 @@ export const shape = (columns: ColumnShape[], more: Partial<TableShape> = {}): T
   name: 'items',
   kind: 'r',
   columns,
+  encoding: 'UTF8',
   key: ['id'],
   uniques: [],
   filter: null,
