@@ -25,9 +25,9 @@ export interface DigestColumn {
 
 /**
  * `int4` as it is; `int8` any integer type as int8; `send:f` the bytes of function f; `raw` bytea as it is; `text`
- * anything else, as the bytes that the database has; `utf8` the same in UTF-8, where databases differ in encoding.
+ * anything else.
  */
-export type Form = 'int4' | 'int8' | 'raw' | 'text' | 'utf8' | `send:${string}`;
+export type Form = 'int4' | 'int8' | 'raw' | 'text' | `send:${string}`;
 
 /** Enums, arrays and composites go as text: array_send and record_send carry type OIDs, which differ by server. */
 const FORMS: Readonly<Record<string, Form>> = {
@@ -66,13 +66,12 @@ export const isInteger = (form: Form): boolean => form === 'int4' || form === 'i
  * nothing; a column that one of `others` lacks is left in, so that the caller must have looked (see schema.ts).
  */
 export function digestColumns(leader: TableShape, others: readonly TableShape[] = []): DigestColumn[] {
-  const text = others.every(({ encoding }) => encoding === leader.encoding) ? 'text' : 'utf8';
   const common = (name: string, form: Form): Form => {
     const theirs = others.flatMap(({ columns }) =>
       columns.filter((column) => column.name === name).map(({ base }) => formOf(base)),
     );
-    if (theirs.every((other) => other === form)) return form === 'text' ? text : form;
-    return [form, ...theirs].every(isInteger) ? 'int8' : text;
+    if (theirs.every((other) => other === form)) return form;
+    return [form, ...theirs].every(isInteger) ? 'int8' : 'text';
   };
   return leader.columns
     .filter((column) => column.published)
@@ -87,8 +86,6 @@ export function canonical({ name, form }: DigestColumn): string {
   if (form === 'int8') return `int8send(${column}::int8)`;
   if (form === 'raw') return column;
   if (form === 'text') return `(${column}::text) collate "C"`;
-  // To the client's encoding, which is pinned.
-  if (form === 'utf8') return `textsend(${column}::text)`;
   return `${form.slice('send:'.length)}(${column})`;
 }
 
@@ -156,7 +153,10 @@ export const setSettingsSql =
 export const readSettingsSql =
   'select s.name, pg_catalog.current_setting(s.name) as value from unnest($1::text[]) s(name)';
 
-/** Constants whose digest is known: a server that gives another number hashes in another way. */
+/**
+ * Constants whose digest is known: a server that gives another number hashes in another way, or the database keeps its
+ * texts in another encoding.
+ */
 export const SELF_TEST_SQL = `select ${hashOf(
   [
     '1::int4',

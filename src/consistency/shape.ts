@@ -27,8 +27,6 @@ export interface TableShape extends TableName {
   /** pg_class.relkind: r or p. */
   readonly kind: string;
   readonly columns: readonly ColumnShape[];
-  /** Of the database: what its texts are bytes of. */
-  readonly encoding: string;
   /** Columns of the primary key, else of the replica identity index; empty without either. */
   readonly key: readonly string[];
   /** Definitions of unique indexes without the index's name, sorted. */
@@ -48,7 +46,7 @@ export interface TableShape extends TableName {
 const shapeSql = `
 select c.oid, c.relkind::text as kind, 
   case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows,
-  pg_table_size(c.oid)::float8 as bytes, p.rowfilter as filter, current_setting('server_encoding') as encoding,
+  pg_table_size(c.oid)::float8 as bytes, p.rowfilter as filter,
   (select coalesce(json_agg(json_build_object(
       'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
       'base', (with recursive t(oid, typtype, typbasetype, typname, typnamespace) as (
@@ -91,7 +89,6 @@ interface ShapeRow {
   rows: number;
   bytes: number;
   filter: string | null;
-  encoding: string;
   columns: ColumnShape[];
   key: string[];
   uniques: string[];
@@ -106,8 +103,8 @@ export async function findShape(
   const [row] = await session.query<ShapeRow>(shapeSql, [table.schema, table.name, publication]);
   if (!row) return undefined;
   const { schema, name } = table;
-  const { kind, columns, encoding, key, uniques, filter, bytes } = row;
-  return { schema, name, kind, columns, encoding, key, uniques, filter, estimatedRows: row.rows, bytes };
+  const { kind, columns, key, uniques, filter, bytes } = row;
+  return { schema, name, kind, columns, key, uniques, filter, estimatedRows: row.rows, bytes };
 }
 
 /** As {@link findShape}; throws `table-missing` (exit 2). */

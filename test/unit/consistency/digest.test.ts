@@ -59,15 +59,6 @@ describe('columns of a digest', () => {
       { name: 'price', form: 'text' },
     ]);
   });
-
-  it('go as UTF-8 where one database has another encoding', () => {
-    const columns = [column('id', 'int8'), column('name', 'text')];
-    expect(digestColumns(shape(columns), [shape(columns, { encoding: 'LATIN1' })])).toEqual([
-      { name: 'id', form: 'int8' },
-      { name: 'name', form: 'utf8' },
-    ]);
-    expect(canonical({ name: 'name', form: 'utf8' })).toBe('textsend(t."name"::text)');
-  });
 });
 
 describe('whole tables', () => {

@@ -18,7 +18,6 @@ export const shape = (columns: ColumnShape[], more: Partial<TableShape> = {}): T
   name: 'items',
   kind: 'r',
   columns,
-  encoding: 'UTF8',
   key: ['id'],
   uniques: [],
   filter: null,
