@@ -90,6 +90,20 @@ const ODD_SETTINGS = {
   search_path: 'public, pg_catalog',
 } as const;
 
+/** Prints money as 1.234,56 €, and reads it so. Debian has it in `locales`; .ci/run makes it. */
+const MONETARY = 'de_DE.UTF-8';
+
+/** Only once all rows are there: what one lc_monetary prints another cannot read, so replication would end. */
+async function countOtherwise({ servers, replicas }: Pick<Zoo, 'servers' | 'replicas'>): Promise<void> {
+  for (const name of replicas) {
+    const session = await servers.superuser(name);
+    await session.simple(`alter database shop set lc_monetary = '${MONETARY}'`).catch(() => {
+      console.log(`type zoo: money under the leader's lc_monetary, since ${name} has no ${MONETARY}`);
+    });
+    await session.close();
+  }
+}
+
 async function startZoo(pg: readonly string[]): Promise<Zoo> {
   const servers = await startServers({ nodes: pg.length, pg });
   const fleet = servers.fleet();
@@ -143,7 +157,16 @@ async function startZoo(pg: readonly string[]): Promise<Zoo> {
   });
   // The other half comes by the stream.
   await (await fleet.session('n1')).simple(`${insert(0)}\n${keyRows(ROWS / 2 + 1, ROWS)}`);
-  return { servers, fleet, specimens, replicas: servers.config.nodes.slice(1).map(({ name }) => name) };
+  const replicas = servers.config.nodes.slice(1).map(({ name }) => name);
+  for (const name of replicas) {
+    const session = await fleet.session(name);
+    await until(async () => {
+      const [row] = await session.query<{ n: number }>('select count(*)::int as n from zoo');
+      return row?.n === specimens.length;
+    });
+  }
+  await countOtherwise({ servers, replicas });
+  return { servers, fleet, specimens, replicas };
 }
 
 const run = async ({ fleet }: Zoo): Promise<CheckResult> =>
@@ -166,6 +189,8 @@ async function onReplicas(
 ): Promise<void> {
   for (const name of replicas) {
     const session = await servers.superuser(name);
+    // Specimens are written as the leader reads them.
+    await session.simple(`set lc_monetary = 'C'`);
     await body(session);
     await session.close();
   }
