@@ -10,7 +10,7 @@ import { observe } from '../../../src/cluster/observe.js';
 import { planRewire } from '../../../src/operations/rewire.js';
 import { makePlan, runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
-import { killNode } from '../../../src/sandbox/sandbox.js';
+import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
@@ -76,6 +76,51 @@ describe('an initial copy that lost its slot', () => {
     const steps = await runOperation(planner(false), { fleet, journal: noJournal });
     expect(steps.map(({ id }) => id)).toEqual(['sync-commit:n2']);
     expect(analyse(await observe(fleet), fleet.config, DEFAULT_LIMITS).findings).toEqual([]);
+  });
+
+  it('a crash at its very end does not take a copy back', async () => {
+    const replica = await servers.superuser('n2');
+    const leader = await servers.superuser('n1');
+    const pidOf = async (sql: string): Promise<number> => {
+      const found: { pid?: number | undefined } = {};
+      await expect
+        .poll(async () => (found.pid = (await replica.query<{ pid: number }>(sql))[0]?.pid))
+        .toBeTypeOf('number');
+      return found.pid ?? 0;
+    };
+    await replica.simple(
+      `create function held() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return new; end';
+       create trigger held before insert on products for each row execute function held();
+       alter table products enable always trigger held;
+       select pg_advisory_lock(1)`,
+    );
+    const copying = runOperation(planner(true), { fleet, journal: noJournal }).catch(() => undefined);
+    // The sync worker waits at its first row; without the apply worker it does not get beyond the copy itself.
+    const apply = await pidOf(
+      `select a.pid from pg_stat_subscription a join pg_stat_subscription s using (subid)
+       where a.relid is null and s.relid = 'products'::regclass`,
+    );
+    process.kill(apply, 'SIGSTOP');
+    await replica.simple('select pg_advisory_unlock(1)');
+    await expect
+      .poll(() =>
+        replica.query(`select srsubstate from pg_subscription_rel where srrelid = 'products'::regclass`),
+      )
+      .toEqual([{ srsubstate: 'f' }]);
+    // The copy is on disk; what comes after it is not, until it is flushed by whoever commits it.
+    await replica.simple('drop function held cascade');
+    process.kill(await pidOf(`select pid from pg_stat_activity where backend_type = 'walwriter'`), 'SIGSTOP');
+    process.kill(apply, 'SIGCONT');
+    await expect
+      .poll(() => leader.query(`select from pg_replication_slots where slot_name like 'pg\\_%\\_sync\\_%'`))
+      .toEqual([]);
+    await killNode(servers.sandbox, 'n2');
+    await copying;
+    await startNode(servers.sandbox, 'n2');
+    const { notes } = await makePlan(fleet, planner(false));
+    expect(notes.join(' ')).not.toMatch(/lost its slot/);
+    await runOperation(planner(false), { fleet, journal: noJournal });
+    await expectEqual(fleet, 'n1', ['n2']);
   });
 
   it('who waits for a copy that stands still is told, and goes on later', async () => {

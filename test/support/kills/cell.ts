@@ -1,6 +1,5 @@
 /** One cell of the matrix: an operation, struck once at one moment, and an operator who goes on from there. */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { judge, rowsOn } from './judge.js';
 import { type Ledger, startLedger } from './ledger.js';
@@ -135,20 +134,6 @@ async function hit(rig: Rig, cell: Cell, scene: Scene, state: Struck, child: Chi
     clearInterval(wake);
   });
   child.kill('SIGCONT');
-}
-
-/**
- * With its WAL writer stopped, what a server commits without waiting for the flush stays in memory until somebody else
- * flushes: a crash takes it. Returns what lets it go on, where the server is still there.
- */
-async function holdWal(rig: Rig, node: string): Promise<() => void> {
-  const sql = `select pid from pg_stat_activity where backend_type = 'walwriter'`;
-  const [writer] = await rig.direct.need<{ pid: number }>(node, sql);
-  if (writer === undefined) throw new Error(`${node} has no WAL writer`);
-  process.kill(writer.pid, 'SIGSTOP');
-  return () => {
-    if (existsSync(`/proc/${String(writer.pid)}`)) process.kill(writer.pid, 'SIGCONT');
-  };
 }
 
 const PATIENCE_MS = 60_000;
@@ -337,8 +322,6 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
     if (cell.operation === 'rejoin') await hand.look(scene.target);
     over('prepare');
     let hitting: Promise<void> = Promise.resolve();
-    const letGo =
-      cell.operation === 'recopy' && cell.victim === 'target' ? await holdWal(rig, scene.target) : undefined;
     const first = await ended(
       start(rig.terminal, scene.argv, {
         ...(cell.strike === undefined ? {} : { strike: cell.strike }),
@@ -349,7 +332,6 @@ export async function runCell(rig: Rig, cell: Cell): Promise<CellResult> {
       }),
     );
     await hitting;
-    letGo?.();
     over('struck');
     hand.note(first);
     const ends = new Set(
