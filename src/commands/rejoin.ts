@@ -75,7 +75,8 @@ applies nothing twice. With --file it does only that, from a file that was saved
       fenceTimeoutMs: fenceTimeoutMs(this.flags, config),
       terminateBlockers: this.flags['terminate-blockers'],
     };
-    let counted: Promise<Counted> | undefined;
+    // Decoding takes as long as saving it does; where nobody looks before, the end tells soon enough.
+    let counted: Promise<Counted> | undefined = this.shown ? undefined : Promise.resolve({});
     return makePlan(fleet, async (snapshot) => {
       counted ??= countBefore(fleet, snapshot, node);
       const { counts, problem } = await counted;

@@ -74,6 +74,8 @@ describe('repair', () => {
     const admins = await Promise.all(REPLICAS.map((name) => servers.superuser(name)));
     const catalogs = () => Promise.all(admins.map((admin) => one(admin, CATALOG_SQL)));
     for (const admin of admins) await asIntruder(admin, MESS_SQL);
+    // A database that reads NULL within an array as a word: repair's own sessions must not.
+    await admins[1]?.simple(`alter database shop set array_nulls = off`);
     const before = await catalogs();
     const writer = await fleet.fresh('n1');
     const stop = new AbortController();
@@ -81,6 +83,7 @@ describe('repair', () => {
     const { results } = await repairing(fleet, state);
     stop.abort();
     expect(await writing).toBeGreaterThan(0);
+    await admins[1]?.simple(`alter database shop reset array_nulls`);
     for (const result of results.values())
       expect(result).toMatchObject({ stillDiffering: 0, unverified: 0, open: 0 });
     await expectEqual(fleet, 'n1', REPLICAS, ALL);
