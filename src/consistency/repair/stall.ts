@@ -75,6 +75,8 @@ export async function nextTransaction(request: StallRequest): Promise<Stall | un
       slot,
       from: applied,
       keys: () => [],
+      // A unique index may be of one partition alone.
+      byPartition: true,
     })) {
       head ??= transaction;
       if (transaction.lsn !== head.lsn || changes.length > MOST_CHANGES) break;

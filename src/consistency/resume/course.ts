@@ -8,7 +8,7 @@ import type { SeenTable } from '../checking/seen.js';
 import type { Checkpoints } from './file.js';
 import { type SavedCheck, type SavedOpen, saveTally, stale, tableOf } from './saved.js';
 
-/** Between two notes, at least; and so many times what a note costs. Milliseconds. */
+/** Between two notes, at least; and so many times what a note costs, the wait for all lanes included. Milliseconds. */
 const EVERY_MS = 1_000;
 const COST_TIMES = 30;
 
@@ -45,6 +45,8 @@ export function courseOf(
   const startedAt = before?.startedAt ?? new Date().toISOString();
   const done: SavedCheck['done'][number][] = [];
   let next = performance.now() + EVERY_MS;
+  // Since when lanes wait for each other.
+  let waiting: number | undefined;
   // The table that was under way then, until this part comes to it.
   let pending = before?.open ?? null;
   const save = async (open: SavedOpen | null) => {
@@ -52,7 +54,8 @@ export function courseOf(
       next = Infinity;
       return;
     }
-    const start = performance.now();
+    const start = waiting ?? performance.now();
+    waiting = undefined;
     await checkpoints.save({
       ...{ format: 1, ...frame, request: checkpoints.request, command: checkpoints.command },
       ...{
@@ -94,7 +97,12 @@ export function courseOf(
       const gone = wanted.find((table) => !tables.some((it) => isSame(it, table)));
       if (gone) throw stale(before, `${gone.schema}.${gone.name} is not compared any more`);
     },
-    due: () => performance.now() >= next,
+    due() {
+      const now = performance.now();
+      if (now < next) return false;
+      waiting ??= now;
+      return true;
+    },
     begin: () => (before === undefined ? save(null) : Promise.resolve()),
     note: ({ table: { schema, name }, ...seen }, { next: key, rows, blocks, nodes }, durationMs) =>
       save({

@@ -215,6 +215,10 @@ function tableKeys(
   if (whole !== undefined)
     return { why: `${(JSON.parse(whole) as string[]).join('.')} was truncated or has no key` };
   if (sets.some((set) => set.overflow)) return { why: 'too many rows changed' };
+  const known = new Set(shapes.map((shape) => JSON.stringify([shape.schema, shape.name])));
+  const strange = sets.flatMap((set) => [...set.tables.entries()]).find(([name]) => !known.has(name));
+  if (strange !== undefined)
+    return { why: `${strange[1].schema}.${strange[1].table}, which was changed, is not replicated any more` };
   const result: TableKeys[] = [];
   for (const shape of shapes) {
     const name = JSON.stringify([shape.schema, shape.name]);

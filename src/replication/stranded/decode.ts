@@ -40,9 +40,35 @@ export interface DecodeOptions {
   readonly upTo?: Lsn | undefined;
   /** Default 10 min. */
   readonly timeoutMs?: number | undefined;
+  /** Changes of a partition under its own name, as a replica applies them; default: that of the published table. */
+  readonly byPartition?: boolean | undefined;
 }
 
 const SQL = `select data from pg_logical_slot_peek_binary_changes($1, $2, null, 'proto_version', '1', 'publication_names', $3, 'messages', 'true')`;
+
+/**
+ * Every partition below a table of publication $1, under which its changes travel (publish_via_partition_root is
+ * false): by that table's name rows are compared, written and listed. (pg_partition_tree() would lock.)
+ */
+const PARTITIONS_SQL = `
+with recursive tree(root, oid, depth) as (
+  select r.prrelid, r.prrelid, 0 from pg_publication p join pg_publication_rel r on r.prpubid = p.oid where p.pubname = $1
+  union all
+  select t.root, i.inhrelid, t.depth + 1 from tree t join pg_inherits i on i.inhparent = t.oid
+  join pg_class k on k.oid = i.inhrelid and k.relispartition)
+select distinct on (t.oid) t.oid::int8::text as oid, n.nspname as schema, c.relname as name
+from tree t join pg_class c on c.oid = t.root join pg_namespace n on n.oid = c.relnamespace
+where t.depth > 0 order by t.oid, t.depth desc`;
+
+/** Names of published tables by the partitions' OIDs. */
+type Roots = ReadonlyMap<number, Pick<Relation, 'schema' | 'name'>>;
+
+async function rootsOf(session: Session): Promise<Roots> {
+  const rows = await session.query<{ oid: string; schema: string; name: string }>(PARTITIONS_SQL, [
+    PUBLICATION,
+  ]);
+  return new Map(rows.map(({ oid, schema, name }) => [Number(oid), { schema, name }]));
+}
 
 /** What a portion may weigh, bytes of text; one message more than that still comes alone. */
 const PORTION_BYTES = 4_000_000;
@@ -55,7 +81,8 @@ const PORTION_ROWS = 2000;
  */
 export async function* decodeSlot(session: Session, options: DecodeOptions): AsyncGenerator<DecodedChange> {
   await session.simple(`set statement_timeout = ${String(Math.round(options.timeoutMs ?? 600_000))}`);
-  const reader = changeReader(options.keys, options.from);
+  const roots: Roots = options.byPartition === true ? new Map() : await rootsOf(session);
+  const reader = changeReader(options.keys, options.from, roots);
   const cursor = session.client.query(
     new Cursor<{ data: string }>(SQL, [options.slot, options.upTo ?? null, PUBLICATION]),
   );
@@ -84,15 +111,20 @@ export async function* decodeSlot(session: Session, options: DecodeOptions): Asy
 export function changeReader(
   keys: KeyColumns,
   from?: Lsn,
+  roots: Roots = new Map(),
 ): { next(message: PgoutputMessage): readonly DecodedChange[] } {
   const relations = new Map<number, Relation>();
   let transaction: TransactionHead | null = null;
   let origin: string | null = null;
   let skip = false;
-  const changed = (oid: number, make: (relation: Relation) => RowChange): readonly DecodedChange[] => {
+  const relationOf = (oid: number): Relation => {
     const relation = relations.get(oid);
-    if (relation === undefined || transaction === null)
-      throw new RangeError('a change came before its relation or transaction');
+    if (relation === undefined) throw new RangeError('a change came before its relation');
+    return relation;
+  };
+  const changed = (oid: number, make: (relation: Relation) => RowChange): readonly DecodedChange[] => {
+    const relation = relationOf(oid);
+    if (transaction === null) throw new RangeError('a change came before its transaction');
     return skip ? [] : [{ transaction, change: make(relation), origin }];
   };
   return {
@@ -111,7 +143,7 @@ export function changeReader(
           if (message.prefix === MARK.prefix && message.content === MARK.content) skip = true;
           return [];
         case 'relation':
-          relations.set(message.relation.oid, message.relation);
+          relations.set(message.relation.oid, { ...message.relation, ...roots.get(message.relation.oid) });
           return [];
         case 'insert':
           return changed(message.oid, (relation) => insertOf(relation, message.row, keys));
@@ -120,7 +152,8 @@ export function changeReader(
         case 'delete':
           return changed(message.oid, (relation) => deleteOf(relation, message.key, message.old, keys));
         case 'truncate':
-          return message.oids.flatMap((oid) =>
+          // One for all partitions of a table.
+          return uniqueBy(message.oids, (oid) => JSON.stringify(tableOf(relationOf(oid)))).flatMap((oid) =>
             changed(oid, (relation) => ({
               ...tableOf(relation),
               op: 'truncate',
@@ -137,6 +170,9 @@ export function changeReader(
   };
 }
 
+const uniqueBy = <T>(of: readonly T[], by: (one: T) => string): T[] => [
+  ...new Map(of.map((one) => [by(one), one])).values(),
+];
 const tableOf = ({ schema, name }: Relation) => ({ schema, table: name });
 const isUnchanged = (value: ColumnValue): value is { readonly unchanged: true } =>
   typeof value === 'object' && value !== null;

@@ -25,6 +25,7 @@ import { settled, strand, strandAndKill } from '../../support/stranded.js';
 const TABLES = [
   { schema: 'public', name: 'products' },
   { schema: 'public', name: 'items' },
+  { schema: 'public', name: 'part' },
   { schema: 'repctl', name: 'epoch' },
   { schema: 'repctl', name: 'event' },
   { schema: 'repctl', name: 'request' },
@@ -45,7 +46,12 @@ describe('rejoin', () => {
         await fleet.session(name)
       )
         .simple(`create table items (id int primary key, parent int references items on delete cascade, code text unique);
-        create table plain (t text); alter table plain replica identity full`);
+        create table plain (t text); alter table plain replica identity full;
+        create table part (id int, day date, note text, primary key (id, day)) partition by range (day);
+        create table part_old partition of part for values from (minvalue) to ('2026-01-01');
+        create table part_new partition of part for values from ('2026-01-01') to (maxvalue) partition by hash (id);
+        create table part_new_0 partition of part_new for values with (modulus 2, remainder 0);
+        create table part_new_1 partition of part_new for values with (modulus 2, remainder 1)`);
     await createCluster(fleet);
   });
   afterAll(async () => {
@@ -204,6 +210,46 @@ describe('rejoin', () => {
     const again = await replayFile({ fleet }, { leader, file }, await readStranded(file));
     expect(again).toMatchObject({ transactions: 7, doneBefore: 7, applied: 0, conflicts: 3 });
     expect(await rejoin(old, { replay: true })).toEqual([]);
+  });
+
+  it('rows of partitions are set right, saved and replayed under the name of their table', async () => {
+    const facts = factsOf(await observe(fleet), servers.config);
+    const now = await fleet.session(facts.leader?.name ?? '');
+    await now.simple(`insert into part select i, '2025-06-01', 'before' from generate_series(1, 10) i`);
+    await settled(fleet);
+    const { old, leader } = await strand(servers, fleet, async (there) => {
+      await there.simple(
+        `insert into part values (100, '2026-06-01', 'stranded'), (101, '2025-06-02', 'stranded')`,
+      );
+      await there.simple(`update part set note = 'stranded' where id = 1; delete from part where id = 2;
+        update part set day = '2026-06-01' where id = 3`);
+    });
+    const there = await fleet.session(leader);
+    await there.simple(`insert into part values (200, '2026-06-01', 'new'), (201, '2026-06-01', 'new');
+      update part set note = 'new' where id = 4; update part set day = '2026-06-01' where id = 5;
+      delete from part where id = 6`);
+    const steps = await rejoin(old, { replay: true });
+    expect(resultOf(steps, 'rejoin')).toMatchObject({ method: 'keys' });
+    const lines = await linesOf(resultOf(steps, 'save-stranded')?.['file']);
+    expect(lines.map(({ table, op }) => `${op} ${table}`)).toEqual([
+      ...['insert part', 'insert part', 'update part', 'delete part', 'delete part', 'insert part'],
+    ]);
+    expect(resultOf(steps, 'replay-stranded')).toMatchObject({ applied: 6, conflicts: 0 });
+    await expectHealthy();
+    expect(
+      await there.query(
+        `select id, day::text, note from part where note <> 'before' or id in (2, 3, 5, 6) order by id`,
+      ),
+    ).toEqual([
+      { id: 1, day: '2025-06-01', note: 'stranded' },
+      { id: 3, day: '2026-06-01', note: 'before' },
+      { id: 4, day: '2025-06-01', note: 'new' },
+      { id: 5, day: '2026-06-01', note: 'before' },
+      { id: 100, day: '2026-06-01', note: 'stranded' },
+      { id: 101, day: '2025-06-02', note: 'stranded' },
+      { id: 200, day: '2026-06-01', note: 'new' },
+      { id: 201, day: '2026-06-01', note: 'new' },
+    ]);
   });
 
   it('attaches by mapping, without comparing a row, when nothing is stranded', async () => {

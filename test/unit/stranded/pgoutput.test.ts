@@ -33,10 +33,10 @@ const tuple = (...values: (string | null | undefined)[]) =>
   ]);
 const message = (...parts: Buffer[]) => readMessage(Buffer.concat(parts));
 
-const relation = (identity: string, flags: number[]) =>
+const relation = (identity: string, flags: number[], oid = 7) =>
   message(
     tag('R'),
-    u32(7),
+    u32(oid),
     cstring('public'),
     cstring('t'),
     tag(identity),
@@ -113,6 +113,18 @@ describe('changes', () => {
       row: { c0: '1', c1: 'long' },
       old: { c0: '1', c1: 'long' },
     });
+  });
+
+  it('of partitions are those of the published table, a TRUNCATE of all of them is one', () => {
+    const root = { schema: 'public', name: 'whole' };
+    const changes = changeReader(() => ['c0'], undefined, new Map([7, 8].map((oid) => [oid, root])));
+    changes.next(relation('d', [1, 0]));
+    changes.next(begin(9n));
+    const [insert] = changes.next(message(tag('I'), u32(7), tag('N'), tuple('1', 'a')));
+    expect(insert?.change).toMatchObject({ schema: 'public', table: 'whole', key: { c0: '1' } });
+    changes.next(relation('d', [1, 0], 8));
+    const truncates = changes.next(message(tag('T'), u32(2), u8(0), u32(7), u32(8)));
+    expect(truncates.map(({ change }) => [change.table, change.op])).toEqual([['whole', 'truncate']]);
   });
 
   it('name the old key only when it changed', () => {
