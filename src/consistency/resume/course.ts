@@ -8,9 +8,13 @@ import type { SeenTable } from '../checking/seen.js';
 import type { Checkpoints } from './file.js';
 import { type SavedCheck, type SavedOpen, saveTally, stale, tableOf } from './saved.js';
 
-/** Between two notes, at least; and so many times what a note costs, the wait for all lanes included. Milliseconds. */
+/**
+ * Between two notes, at least; so many times what a note costs, the wait for all lanes included; but no more than this,
+ * for one lane may wait long for a replica that lags. Milliseconds.
+ */
 const EVERY_MS = 1_000;
 const COST_TIMES = 30;
+const MOST_MS = 30_000;
 
 /** What of a check is alike from its beginning to its end. */
 export type Frame = Pick<
@@ -67,7 +71,7 @@ export function courseOf(
       report: report === undefined ? null : await report.sync(),
     });
     const end = performance.now();
-    next = end + Math.max(EVERY_MS, COST_TIMES * (end - start));
+    next = end + Math.min(MOST_MS, Math.max(EVERY_MS, COST_TIMES * (end - start)));
   };
   // Tables of the earlier part that this one has not come to yet.
   const earlier = () =>
@@ -110,6 +114,8 @@ export function courseOf(
         nodes: Object.fromEntries([...nodes].map(([node, tally]) => [node, saveTally(tally)])),
       }),
     async done(seen, table) {
+      // What was waited for since the last block was no wait of lanes.
+      waiting = undefined;
       done.push({ form: formOf(seen), table: table as unknown as SavedCheck['done'][number]['table'] });
       await save(null);
     },
