@@ -6,7 +6,7 @@
  * - ROW keeps NULL apart from '' and one column's end from the next one's beginning.
  * - Columns go in as their `*_send` bytes or as text, not under the type's own hash: hashint8extended(1) =
  *   hashint8extended(4294967296), -0 hashes as 0, numeric 1.0 as 1.00, and json, point and bit have none. The exception
- *   is int4, whose hash mixes all 32 bits (hash_uint32_extended), at a third of the price of its bytes.
+ *   is int4, whose hash mixes all 32 bits (hash_uint32_extended) and costs less than its bytes.
  * - The outer hash mixes: hash_record is linear in its columns, so sums of it would miss swapped values. Of one bytea it
  *   is the hash of its bytes (record_hash_extended in rowtypes.c), without the price of a number printed as text.
  * A block is count(*) and bit_xor of it; the sum where rows may be doubled, since xor cancels pairs.

@@ -54,6 +54,3 @@ export async function openLane(fleet: Fleet, leader: string, replicas: readonly 
   await Promise.all(opened.map((session) => session.close()));
   throw refused?.reason;
 }
-
-export const sessionsOf = (lanes: readonly Lane[]): Session[] =>
-  lanes.flatMap((lane) => [lane.leader, ...lane.nodes.values()]);

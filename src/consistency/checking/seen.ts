@@ -3,7 +3,7 @@ import type { TableName } from '../../cluster/model.js';
 import type { Session } from '../../postgres/session.js';
 import { type Side, type TablePlan, methodOf } from '../blocks.js';
 import { compareDefinitions } from '../compare-definitions.js';
-import type { Lane } from '../compare/run.js';
+import { type Lane, sessionsOf } from '../compare/run.js';
 import { findDefinition } from '../definition.js';
 import { type Flavour, digestColumns } from '../digest.js';
 import { whyUnreadable } from '../readable.js';
@@ -29,7 +29,7 @@ export async function seeTable(
   table: TableName,
   flavour: Flavour,
 ): Promise<SeenTable | undefined> {
-  const sessions = [lane.leader, ...lane.nodes.values()];
+  const sessions = sessionsOf([lane]);
   const [[leader, ...shapes], [definition, ...definitions]] = await Promise.all([
     Promise.all(sessions.map((session) => findShape(session, table))),
     Promise.all(sessions.map((session) => findDefinition(session, table))),

@@ -16,7 +16,17 @@ import {
 } from '../blocks.js';
 import { readCuts } from './cuts.js';
 import { listDifferences } from './rows.js';
-import { askAll, differs, type Lane, live, noteBlock, type Read, type Run, stillOpen } from './run.js';
+import {
+  askAll,
+  differs,
+  type Lane,
+  live,
+  noteBlock,
+  type Read,
+  type Run,
+  sessionsOf,
+  stillOpen,
+} from './run.js';
 
 /** Parts of a block that differs, and the most rows that are listed one by one at once. */
 const PARTS = 64;
@@ -60,8 +70,7 @@ export async function compareRanges(run: Run): Promise<void> {
     await Promise.all(run.lanes.map(work));
   }
   // Of one that is gone the next question tells.
-  const sessions = run.lanes.flatMap(({ leader, nodes }) => [leader, ...nodes.values()]);
-  await Promise.all(sessions.map((session) => asUsual(session).catch(() => undefined)));
+  await Promise.all(sessionsOf(run.lanes).map((session) => asUsual(session).catch(() => undefined)));
 }
 
 /**

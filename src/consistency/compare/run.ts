@@ -11,6 +11,9 @@ export interface Lane {
   readonly nodes: ReadonlyMap<string, Session>;
 }
 
+export const sessionsOf = (lanes: readonly Lane[]): Session[] =>
+  lanes.flatMap((lane) => [lane.leader, ...lane.nodes.values()]);
+
 export interface CompareRequest {
   readonly plan: TablePlan;
   readonly leader: Side;
