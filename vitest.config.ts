@@ -6,6 +6,8 @@ const servers = {
   fileParallelism: false,
   testTimeout: 120_000,
   hookTimeout: 180_000,
+  // Vitest's own second is shorter than a copy on a busy machine. What never comes still fails.
+  expect: { poll: { timeout: 30_000 } },
 };
 
 export default defineConfig({

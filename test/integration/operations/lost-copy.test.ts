@@ -14,6 +14,7 @@ import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
+import { stopAtRest } from '../../support/signal.js';
 
 describe('an initial copy that lost its slot', () => {
   let servers: Servers;
@@ -81,13 +82,6 @@ describe('an initial copy that lost its slot', () => {
   it('a crash at its very end does not take a copy back', async () => {
     const replica = await servers.superuser('n2');
     const leader = await servers.superuser('n1');
-    const pidOf = async (sql: string): Promise<number> => {
-      const found: { pid?: number | undefined } = {};
-      await expect
-        .poll(async () => (found.pid = (await replica.query<{ pid: number }>(sql))[0]?.pid))
-        .toBeTypeOf('number');
-      return found.pid ?? 0;
-    };
     await replica.simple(
       `create function held() returns trigger language plpgsql as 'begin perform pg_advisory_xact_lock(1); return new; end';
        create trigger held before insert on products for each row execute function held();
@@ -96,11 +90,13 @@ describe('an initial copy that lost its slot', () => {
     );
     const copying = runOperation(planner(true), { fleet, journal: noJournal }).catch(() => undefined);
     // The sync worker waits at its first row; without the apply worker it does not get beyond the copy itself.
-    const apply = await pidOf(
-      `select a.pid from pg_stat_subscription a join pg_stat_subscription s using (subid)
-       where a.relid is null and s.relid = 'products'::regclass`,
+    await expect
+      .poll(() => replica.query(`select from pg_locks where locktype = 'advisory' and not granted`))
+      .toHaveLength(1);
+    const apply = await stopAtRest(
+      replica,
+      `pid = (select pid from pg_stat_subscription where relid is null)`,
     );
-    process.kill(apply, 'SIGSTOP');
     await replica.simple('select pg_advisory_unlock(1)');
     await expect
       .poll(() =>
@@ -109,7 +105,7 @@ describe('an initial copy that lost its slot', () => {
       .toEqual([{ srsubstate: 'f' }]);
     // The copy is on disk; what comes after it is not, until it is flushed by whoever commits it.
     await replica.simple('drop function held cascade');
-    process.kill(await pidOf(`select pid from pg_stat_activity where backend_type = 'walwriter'`), 'SIGSTOP');
+    await stopAtRest(replica, `backend_type = 'walwriter'`);
     process.kill(apply, 'SIGCONT');
     await expect
       .poll(() => leader.query(`select from pg_replication_slots where slot_name like 'pg\\_%\\_sync\\_%'`))
