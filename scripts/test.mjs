@@ -1,6 +1,7 @@
 // npm test: types, lint, format, then unit, integration and end-to-end tests; ends with "N passed, N failed".
 // npm test -- unit (or integration, e2e, part of a file's path) runs that part alone.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
@@ -31,11 +32,17 @@ function step(name, args) {
   return { ok: status === 0, took: seconds(start) };
 }
 
-function check(name, args) {
-  const { ok, took } = step(name, args);
-  if (ok) passed += 1;
+/** Like a step, beside others: what it says is shown when it is over. */
+async function check(name, args) {
+  const start = Date.now();
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => said.push(chunk));
+  const [status] = await once(child, 'close');
+  process.stdout.write(`▸ ${name}\n${Buffer.concat(said).toString()}`);
+  if (status === 0) passed += 1;
   else failed += 1;
-  lines.push(`  ${name.padEnd(12)} ${ok ? 'ok' : 'FAILED'} (${took})`);
+  lines.push(`  ${name.padEnd(12)} ${status === 0 ? 'ok' : 'FAILED'} (${seconds(start)})`);
 }
 
 function test(project) {
@@ -73,11 +80,13 @@ function test(project) {
   lines.push(`  ${project.padEnd(12)} ${good} passed, ${bad} failed (${took})`);
 }
 
-if (wanted.length === 0) {
-  check('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json']);
-  check('lint', ['node_modules/eslint/bin/eslint.js', '.']);
-  check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']);
-}
+if (wanted.length === 0)
+  await Promise.all([
+    check('lint', ['node_modules/eslint/bin/eslint.js', '.']),
+    check('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'tsconfig.json']).then(() =>
+      check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']),
+    ),
+  ]);
 for (const project of projects.length > 0 ? projects : kinds) test(project);
 rmSync(scratch, { recursive: true, force: true });
 

@@ -17,6 +17,7 @@ import { type RunnerContext, look, modeOf, subscriptionRequest } from './context
 import { quiesce } from './drain.js';
 import { prepare, publish } from './setup.js';
 import { slotWithSnapshot } from './snapshot.js';
+import { createSubscription } from './subscribe.js';
 import { dropSlotHard } from './teardown.js';
 
 /**
@@ -54,7 +55,7 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
       await session.simple(`truncate ${tables.map(qualified).join(', ')}`);
     });
     await session.simple('delete from repctl.standby');
-    await session.simple(createSubscriptionSql(request));
+    await createSubscription(session, createSubscriptionSql(request), action);
   });
   return { tables: action.tables.length };
 }
@@ -121,9 +122,8 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
           );
         }
       });
-      await session.simple(
-        createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false, mode)),
-      );
+      const request = subscriptionRequest(context, node, action.leader, action.epoch, false, mode);
+      await createSubscription(session, createSubscriptionSql(request), action);
     });
     return { tables: results.length, rowsCopied: 0 };
   } catch (error) {

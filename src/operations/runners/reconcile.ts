@@ -17,6 +17,7 @@ import { isAttached, ownSubscriptions } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
+import { createSubscription } from './subscribe.js';
 import { dropSlotHard } from './teardown.js';
 
 /** Blocks compared at once, as `check` has it. */
@@ -125,9 +126,9 @@ async function inTransaction(
     await writer.simple(`drop subscription if exists ${ident(name)}`);
   await writer.simple('delete from repctl.standby');
   const mode = await modeOf(context, action.leader);
-  await writer.simple(
-    createSubscriptionSql(subscriptionRequest(context, node, action.leader, action.epoch, false, mode)),
-  );
+  await writer.simple(`set local statement_timeout = ${String(fleet.config.statementTimeoutMs)}`);
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, false, mode);
+  await createSubscription(writer, createSubscriptionSql(request), action);
   return results;
 }
 

@@ -20,6 +20,7 @@ import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
 import { hasLostCopy, hasStandbySlots, isCopied, isUsable, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
+import { createSubscription } from './subscribe.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);
@@ -27,18 +28,9 @@ export async function subscribe(context: RunnerContext, action: Subscribe): Prom
   const node = await look(context, action.node);
   if (subscriptionOf(node, action.epoch) !== undefined) return undefined;
   const session = await context.fleet.session(action.node);
-  await session.simple(
-    createSubscriptionSql(
-      subscriptionRequest(
-        context,
-        node,
-        action.leader,
-        action.epoch,
-        true,
-        await modeOf(context, action.leader),
-      ),
-    ),
-  );
+  const mode = await modeOf(context, action.leader);
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, true, mode);
+  await createSubscription(session, createSubscriptionSql(request), action);
   return undefined;
 }
 

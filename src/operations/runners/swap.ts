@@ -3,10 +3,11 @@ import { EXIT, RepctlError } from '../../errors.js';
 import type { Attach } from '../actions.js';
 import { type Blocker, blockerText, endBlocker, tableBlockers } from './blockers.js';
 import type { RunnerContext } from './context.js';
+import { subscribeTimeout } from './subscribe.js';
 
 /**
  * CREATE SUBSCRIPTION opens each published table, so somebody's ACCESS EXCLUSIVE lock holds it up: for drainTimeout,
- * not for as long as a statement may take. Throws `replica-locked` or `swap-timeout` (exit 7).
+ * not for as long as a statement may take. Throws `replica-locked` or `subscribe-timeout` (exit 7).
  */
 export async function swap(
   context: RunnerContext,
@@ -25,7 +26,7 @@ export async function swap(
     const code = error instanceof RepctlError ? error.code : undefined;
     if (code !== 'statement-timeout' && code !== 'lock-timeout') throw error;
     const [first] = await tableBlockers(session).catch(() => []);
-    throw first === undefined ? timedOut(action, error) : locked(action, first, error);
+    throw first === undefined ? subscribeTimeout(action, error) : locked(action, first, error);
   }
 }
 
@@ -37,19 +38,6 @@ const locked = ({ node, leader }: Attach, blocker: Blocker, cause: unknown): Rep
       exit: EXIT.incomplete,
       hint: `${endBlocker(node, blocker)}, or let it end.`,
       details: { node, leader, blockers: [blocker] },
-      cause,
-    },
-  );
-
-/** It connects from the node to the leader; a way that swallows everything shows as a timeout. */
-const timedOut = ({ node, leader }: Attach, cause: unknown): RepctlError =>
-  new RepctlError(
-    'swap-timeout',
-    `${node} got no answer from ${leader} in time, or a lock held it up that is gone by now.`,
-    {
-      exit: EXIT.incomplete,
-      hint: 'repctl doctor tries the way from each node to each other one, and names long transactions.',
-      details: { node, leader },
       cause,
     },
   );

@@ -7,17 +7,20 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { analyse } from '../../../src/cluster/analyse.js';
-import type { Fleet } from '../../../src/cluster/fleet.js';
+import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
 import { connectionOf } from '../../../src/config/connection.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { factsOf, isAttached } from '../../../src/operations/facts.js';
 import { planFailover } from '../../../src/operations/failover.js';
 import type { FailoverRequest } from '../../../src/operations/failover-request.js';
 import { planRejoin } from '../../../src/operations/rejoin.js';
+import { planRewire } from '../../../src/operations/rewire.js';
 import { type Planner, runOperation } from '../../../src/operations/run.js';
+import { dropSlotHard } from '../../../src/operations/runners/teardown.js';
 import { planSync } from '../../../src/operations/sync.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
+import { setRoutes } from '../../../src/sandbox/proxy-control.js';
 import { heal, isolate, nodeOf } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
@@ -32,7 +35,7 @@ describe('partitions', () => {
     fleet = servers.fleet();
     await createCluster(fleet);
     // What is cut is silent: each look waits that long for it.
-    Object.assign(fleet.config, { connectTimeoutMs: 700 });
+    Object.assign(fleet.config, { connectTimeoutMs: 1000 });
   });
   afterAll(() => servers.down());
   afterEach(async () => {
@@ -81,6 +84,34 @@ describe('partitions', () => {
     await isolate(servers.sandbox, 'n1', { from: ['n2'] });
     await expectRefused('leader-alive');
   });
+
+  it.each(['reconcile', 'recopy'])(
+    'rewire by %s is not held up by a way that swallows everything',
+    async (method) => {
+      const planner: Planner = (snapshot) =>
+        planRewire(snapshot, fleet.config, {
+          node: 'n2',
+          recopy: method === 'recopy',
+          acceptDataLoss: false,
+        });
+      const leader = await fleet.session('n1');
+      await dropSlotHard(leader, 'repctl_n2');
+      const hasty = openFleet({ ...servers.config, statementTimeoutMs: 2000 });
+      await isolate(servers.sandbox, 'n2', { from: ['n1'] });
+      await expect(runOperation(planner, { fleet: hasty, journal: noJournal })).rejects.toMatchObject({
+        code: 'subscribe-timeout',
+        exit: 7,
+        message: expect.stringContaining('n2 got no answer from n1 in time') as unknown,
+      });
+      await hasty.close();
+      expect(await leader.query('select from pg_stat_activity where backend_xmin is not null')).toHaveLength(
+        1,
+      );
+      await heal(servers.sandbox);
+      await runOperation(planner, { fleet, journal: noJournal });
+      await expectEqual(fleet, 'n1', ['n2']);
+    },
+  );
 
   it('the leader cut off with its clients, and a named node that is behind: nothing that arrived anywhere is lost', async () => {
     const arrived = async (node: string, sku: string): Promise<unknown> =>

@@ -48,8 +48,6 @@ export async function makeRig(product: Product, nodes = 4): Promise<Rig> {
     proxy: true,
     settings: {
       ...{ wal_receiver_timeout: '2s', wal_sender_timeout: '2s', wal_receiver_status_interval: '1s' },
-      // What was committed with synchronous_commit=off stays in memory, where a crash takes it.
-      wal_writer_delay: '10s',
       // Servers are killed here, the machine is not: what is written survives. With it, a server that comes back
       // from a crash would first sync every file that it has.
       fsync: 'off',
