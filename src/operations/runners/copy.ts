@@ -17,7 +17,7 @@ import { type RunnerContext, look, modeOf, subscriptionRequest } from './context
 import { quiesce } from './drain.js';
 import { prepare, publish } from './setup.js';
 import { slotWithSnapshot } from './snapshot.js';
-import { createSubscription } from './subscribe.js';
+import { createSubscription } from './create-subscription.js';
 import { dropSlotHard } from './teardown.js';
 
 /**

@@ -17,7 +17,7 @@ import { isAttached, ownSubscriptions } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
-import { createSubscription } from './subscribe.js';
+import { createSubscription } from './create-subscription.js';
 import { dropSlotHard } from './teardown.js';
 
 /** Blocks compared at once, as `check` has it. */

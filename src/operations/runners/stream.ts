@@ -20,7 +20,7 @@ import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
 import { hasLostCopy, hasStandbySlots, isCopied, isUsable, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest, waitFor, waits } from './context.js';
-import { createSubscription } from './subscribe.js';
+import { createSubscription } from './create-subscription.js';
 
 export async function subscribe(context: RunnerContext, action: Subscribe): Promise<StepResult> {
   const leader = await context.fleet.session(action.leader);

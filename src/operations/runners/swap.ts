@@ -3,7 +3,7 @@ import { EXIT, RepctlError } from '../../errors.js';
 import type { Attach } from '../actions.js';
 import { type Blocker, blockerText, endBlocker, tableBlockers } from './blockers.js';
 import type { RunnerContext } from './context.js';
-import { subscribeTimeout } from './subscribe.js';
+import { subscribeTimeout } from './create-subscription.js';
 
 /**
  * CREATE SUBSCRIPTION opens each published table, so somebody's ACCESS EXCLUSIVE lock holds it up: for drainTimeout,

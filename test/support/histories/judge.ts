@@ -8,7 +8,7 @@ import type pg from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { World } from './act.js';
 import { type Ledger, type Transaction, replay } from './ledger.js';
-import { TABLES } from './stage.js';
+import { PARTITIONS, TABLES } from './stage.js';
 
 interface EpochRow {
   epoch: number;
@@ -342,7 +342,7 @@ async function judgeObjects(
     const objects = (await client.query<Objects>(OBJECTS_SQL)).rows[0]!;
     const leads = name === leader;
     // Of the tables and of the three that repctl publishes with them.
-    const fences = TABLES.length + 3;
+    const fences = TABLES.length + PARTITIONS + 3;
     const others = [...clients.keys()].filter((other) => other !== name).sort();
     const wanted: Partial<Objects> = {
       subscriptions: leads ? [] : [`repctl_${name}_e${String(epoch)}`],

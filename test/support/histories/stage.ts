@@ -39,7 +39,7 @@ const SETTINGS = {
   autovacuum_naptime: '5s',
 };
 
-/** What clients write to. `journal` has no key: a row that arrives twice is there twice. */
+/** What clients write to. `journal` has no key: a row that arrives twice is there twice. `items` travels as its parts. */
 const TABLES_SQL = `
   create sequence ticket_seq;
   create sequence down_seq increment -1;
@@ -49,11 +49,16 @@ const TABLES_SQL = `
   alter table journal replica identity full;
   create table items (
     key bigint primary key, owner int not null, version int not null, born bigint not null,
-    size int not null, payload text not null);
+    size int not null, payload text not null) partition by hash (key);
   alter table items alter column payload set storage external;
+  create table items_0 partition of items for values with (modulus 2, remainder 0);
+  create table items_1 partition of items for values with (modulus 2, remainder 1);
   create table marks (client int, n int, primary key (client, n))`;
 
 export const TABLES = ['public.journal', 'public.items', 'public.marks'] as const;
+
+/** Partitions among them: each has a fence of its own. */
+export const PARTITIONS = 2;
 
 export async function startStage(): Promise<Stage> {
   const servers = await startServers({ nodes: MAJORS.length, pg: MAJORS, proxy: true, settings: SETTINGS });
