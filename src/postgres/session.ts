@@ -47,7 +47,7 @@ export interface Session {
   readonly node: string;
   /** False once the connection is known to be lost or closed. */
   readonly alive: boolean;
-  /** The raw client, for COPY streams, cursors and replication; statements go through query(). */
+  /** The raw client, for COPY streams and replication; statements go through query(). */
   readonly client: pg.Client;
   /** One statement with parameters; the rows. int8, numeric and timestamps are strings. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<Row[]>;
@@ -57,6 +57,11 @@ export interface Session {
   simple<Row = Record<string, unknown>>(sql: string): Promise<Row[]>;
   /** One or more statements of unknown kind (simple protocol): what each of them answered, rows as arrays. */
   results(sql: string): Promise<StatementResult[]>;
+  /**
+   * The rows of one long answer, as many at a time as `most` says before each portion; the last one is smaller, or
+   * empty. Memory does not grow with the answer. The session is of no other use until the generator has ended.
+   */
+  portions<Row>(sql: string, params: readonly unknown[], most: () => number): AsyncGenerator<Row[]>;
   /** Runs `body` between begin and commit; rolls back and rethrows when it throws. */
   transaction<T>(body: () => Promise<T>, mode?: string): Promise<T>;
   close(): Promise<void>;
@@ -264,6 +269,29 @@ export async function openSession(options: SessionOptions): Promise<Session> {
           rows: result.rows as unknown[][],
         })),
       ),
+    async *portions<Row>(sql: string, params: readonly unknown[], most: () => number) {
+      const { default: Cursor } = await import('pg-cursor');
+      const start = performance.now();
+      const cursor = client.query(new Cursor<Row>(sql, [...params]));
+      const gone = new Promise<void>((resolve) => void client.once('end', resolve));
+      let count = 0;
+      try {
+        for (;;) {
+          const size = most();
+          const rows = await watched(cursor.read(size), SILENT_MS, knock, giveUp);
+          count += rows.length;
+          yield rows;
+          if (rows.length < size) break;
+        }
+        options.trace?.({ node: options.node, sql, params, ms: performance.now() - start, rows: count });
+      } catch (error) {
+        throw translateError(error, { node: options.node, phase: 'query' });
+      } finally {
+        // pg-cursor's close() waits for an answer, which a connection that is gone never gives.
+        const closed = Promise.race([cursor.close().catch(() => undefined), gone]);
+        if (state.alive) await watched(closed, SILENT_MS, knock, giveUp);
+      }
+    },
     async transaction(body, mode = '') {
       await run(`begin ${mode}`);
       try {

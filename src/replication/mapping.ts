@@ -7,7 +7,6 @@
  * at or before the sibling's applied position. At or before, not equal: empty and skipped transactions leave no
  * trace. The apply worker commits in the leader's order, so the origin LSNs ascend.
  */
-import Cursor from 'pg-cursor';
 import { EXIT, RepctlError } from '../errors.js';
 import { type Lsn, compareLsn, lsnToNumber, maxLsn } from '../postgres/lsn.js';
 import { type Session } from '../postgres/session.js';
@@ -171,19 +170,12 @@ const BATCH = 5000;
 export async function peekOrigins(session: Session, slot: string, options: PeekOptions): Promise<Mapping> {
   await session.simple(`set statement_timeout = ${String(Math.round(options.timeoutMs ?? 600_000))}`);
   const reducer = originReducer(options.applied, options.origin);
-  const cursor = session.client.query(
-    new Cursor<PeekRow>(PEEK_SQL, [slot, options.upTo ?? null, PUBLICATION]),
-  );
+  const params = [slot, options.upTo ?? null, PUBLICATION];
   try {
-    for (;;) {
-      const rows = await cursor.read(BATCH);
+    for await (const rows of session.portions<PeekRow>(PEEK_SQL, params, () => BATCH))
       for (const row of rows) reducer.add(messageOfRow(row));
-      if (rows.length < BATCH) break;
-    }
   } catch (error) {
     throw slotError(error, session.node, slot);
-  } finally {
-    await cursor.close().catch(() => undefined);
   }
   return reducer.result();
 }

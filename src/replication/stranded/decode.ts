@@ -3,7 +3,6 @@
  * beyond work_mem to a temporary file and a cursor reads it in portions, so that memory is constant here however
  * large a transaction is; protocol version 1 never sends one before its commit.
  */
-import Cursor from 'pg-cursor';
 import { PUBLICATION } from '../../cluster/names.js';
 import { type Lsn, compareLsn } from '../../postgres/lsn.js';
 import {
@@ -83,27 +82,21 @@ export async function* decodeSlot(session: Session, options: DecodeOptions): Asy
   await session.simple(`set statement_timeout = ${String(Math.round(options.timeoutMs ?? 600_000))}`);
   const roots: Roots = options.byPartition === true ? new Map() : await rootsOf(session);
   const reader = changeReader(options.keys, options.from, roots);
-  const cursor = session.client.query(
-    new Cursor<{ data: string }>(SQL, [options.slot, options.upTo ?? null, PUBLICATION]),
-  );
+  const params = [options.slot, options.upTo ?? null, PUBLICATION];
+  let portion = 16;
   try {
-    let portion = 16;
-    for (;;) {
-      const rows = await cursor.read(portion);
+    for await (const rows of session.portions<{ data: string }>(SQL, params, () => portion)) {
       let bytes = 0;
       for (const { data } of rows) {
         bytes += data.length;
         const found = reader.next(readMessage(Buffer.from(data.slice(2), 'hex')));
         yield* found;
       }
-      if (rows.length < portion) break;
-      const each = Math.max(1, bytes / rows.length);
+      const each = Math.max(1, bytes / Math.max(1, rows.length));
       portion = Math.max(1, Math.min(PORTION_ROWS, portion * 4, Math.floor(PORTION_BYTES / each)));
     }
   } catch (error) {
     throw slotError(error, session.node, options.slot);
-  } finally {
-    await cursor.close().catch(() => undefined);
   }
 }
 
