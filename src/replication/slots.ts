@@ -69,6 +69,31 @@ export async function advanceSlot(session: Session, slot: string, lsn: Lsn): Pro
   return end;
 }
 
+/**
+ * Writes to disk how far a slot was advanced, for whoever subscribes from it next: a subscription has no position of
+ * its own before its first transaction, and an advanced slot is written at the next checkpoint only, so that a server
+ * that crashed before both would send it transactions that it has. Copying a slot writes it (copy_replication_slot()
+ * in slotfuncs.c), so it is copied away and back, in one message: a repctl that is killed leaves it whole. Takes one
+ * more slot for that moment; where none is free the slot is left as it is.
+ */
+export async function persistSlot(session: Session, slot: string): Promise<void> {
+  const [own, spare] = [literal(slot), literal(`moved_${slot}`)];
+  const statements = [
+    `select pg_copy_logical_replication_slot(${own}, ${spare}, true)`,
+    `select pg_drop_replication_slot(${own})`,
+    `select pg_copy_logical_replication_slot(${spare}, ${own}, false)`,
+    `select pg_drop_replication_slot(${spare})`,
+  ];
+  try {
+    await onceFree(() => session.simple(statements.join('; ')));
+  } catch (error) {
+    if (sqlStateOf(error) !== NO_SLOT_FREE) throw slotError(error, session.node, slot);
+  }
+}
+
+/** configuration_limit_exceeded: max_replication_slots are in use. */
+const NO_SLOT_FREE = '53400';
+
 /** How long the backend of a run that was killed may still be at work on a slot, milliseconds. */
 const LEAVES_MS = 2000;
 

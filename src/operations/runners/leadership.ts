@@ -11,7 +11,7 @@ import { peekOrigins } from '../../replication/mapping.js';
 import { flushNow, originName } from '../../replication/positions.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
 import { recordSequencesSql, withRecorded } from '../../replication/sequence-record.js';
-import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
+import { advanceSlot, persistSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, DropTombstone, Promote } from '../actions.js';
 import { isAttached, olderTombstones, ownSubscriptions, subscriptionOf } from '../facts.js';
@@ -169,12 +169,14 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
     flushNow(session),
   ]);
   if (mapping.foreignAhead > 0) throw foreignTransactions(action, slot, mapping.foreignAhead);
+  const there = await context.fleet.session(action.leader);
   if (mapping.mapped !== null) {
-    const there = await context.fleet.session(action.leader);
     // Should the node lose what it had applied in a crash right now, it is found behind the base and not mapped.
     await there.simple(standbyBaseSql(action.node, action.epoch - 1, applied));
     await advanceSlot(there, slot, mapping.mapped);
   }
+  // Even if it stands right already: the upkeep may have moved it there.
+  await persistSlot(there, slot);
 
   if (from?.leader === action.node) await dropOwnSlots(session);
   const old = ownSubscriptions(node).map((subscription) => subscription.name);

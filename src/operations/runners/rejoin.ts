@@ -10,7 +10,7 @@ import { type Lsn, compareLsn } from '../../postgres/lsn.js';
 import { ident, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { flushNow } from '../../replication/positions.js';
-import { advanceSlot, dropStandbyBaseSql, standbyBaseSql } from '../../replication/slots.js';
+import { advanceSlot, dropStandbyBaseSql, persistSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql } from '../../replication/subscriptions.js';
 import { changedSince, keyColumnsOf } from '../../replication/stranded/changed.js';
 import { type KeyColumns, decodeSlot, markSql } from '../../replication/stranded/decode.js';
@@ -243,7 +243,7 @@ async function moveSlot(context: RunnerContext, action: Rejoin, point: Lsn): Pro
   await flushNow(there);
   const slot = slotName(action.node);
   const end = await advanceSlot(there, slot, point);
-  if (compareLsn(end, point) === 0) return;
+  if (compareLsn(end, point) === 0) return persistSlot(there, slot);
   throw new RepctlError('slot-moved', `${action.leader}: slot ${slot} is at ${end}, past ${point}.`, {
     exit: EXIT.incomplete,
     hint: 'Somebody else moved it. Run the same command again.',

@@ -14,7 +14,7 @@ import {
   withHandedOut,
 } from '../../replication/sequences.js';
 import { recordSequencesSql } from '../../replication/sequence-record.js';
-import { advanceSlot, standbyBaseSql } from '../../replication/slots.js';
+import { advanceSlot, persistSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { Attach, Drain, Promote } from '../actions.js';
 import { type Blocker, blockerText, endBlocker, workerBlockers } from './blockers.js';
@@ -184,6 +184,7 @@ export async function follow(
   // Should the node lose what it had applied in a crash right now, it is found behind the base and not mapped.
   await leader.simple(standbyBaseSql(action.node, action.epoch - 1, fence.before));
   await advanceSlot(leader, slot, point);
+  await persistSlot(leader, slot);
   if (led) await dropOwnSlots(session);
   const request = subscriptionRequestFor(context, {
     ...{ node: action.node, leader: action.leader, epoch: action.epoch },
