@@ -20,7 +20,6 @@ import { dropSlotHard } from '../../../src/operations/runners/teardown.js';
 import { planSync } from '../../../src/operations/sync.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
-import { setRoutes } from '../../../src/sandbox/proxy-control.js';
 import { heal, isolate, nodeOf } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
