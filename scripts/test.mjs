@@ -10,7 +10,6 @@ const kinds = ['unit', 'integration', 'e2e'];
 const projects = kinds.filter((kind) => wanted.includes(kind));
 const filters = wanted.filter((word) => !kinds.includes(word));
 const scratch = path.resolve('.tmp', `test-${process.pid}`);
-mkdirSync(scratch, { recursive: true });
 
 const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
 const began = Date.now();
@@ -87,6 +86,7 @@ if (wanted.length === 0)
       check('format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']),
     ),
   ]);
+mkdirSync(scratch, { recursive: true });
 for (const project of projects.length > 0 ? projects : kinds) test(project);
 rmSync(scratch, { recursive: true, force: true });
 

@@ -288,8 +288,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         throw translateError(error, { node: options.node, phase: 'query' });
       } finally {
         // pg-cursor's close() waits for an answer, which a connection that is gone never gives.
-        const closed = Promise.race([cursor.close().catch(() => undefined), gone]);
-        if (state.alive) await watched(closed, SILENT_MS, knock, giveUp);
+        if (state.alive) {
+          const closed = Promise.race([cursor.close().catch(() => undefined), gone]);
+          await watched(closed, SILENT_MS, knock, giveUp);
+        }
       }
     },
     async transaction(body, mode = '') {

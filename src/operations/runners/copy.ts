@@ -10,14 +10,14 @@ import type { Session } from '../../postgres/session.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import { dropStandbyBaseSql, ensureSlot } from '../../replication/slots.js';
 import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
-import { createSubscriptionSql, dropSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
+import { dropSubscriptionSql, tombstoneSql } from '../../replication/subscriptions.js';
 import type { AttachEqual, Recopy } from '../actions.js';
 import { ownSubscriptions, subscriptionOf } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
+import { createSubscription } from './create-subscription.js';
 import { quiesce } from './drain.js';
 import { prepare, publish } from './setup.js';
 import { slotWithSnapshot } from './snapshot.js';
-import { createSubscription } from './create-subscription.js';
 import { dropSlotHard } from './teardown.js';
 
 /**
@@ -55,7 +55,7 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
       await session.simple(`truncate ${tables.map(qualified).join(', ')}`);
     });
     await session.simple('delete from repctl.standby');
-    await createSubscription(session, createSubscriptionSql(request), action);
+    await createSubscription(session, request, action.leader);
   });
   return { tables: action.tables.length };
 }
@@ -123,7 +123,7 @@ export async function attachEqual(context: RunnerContext, action: AttachEqual): 
         }
       });
       const request = subscriptionRequest(context, node, action.leader, action.epoch, false, mode);
-      await createSubscription(session, createSubscriptionSql(request), action);
+      await createSubscription(session, request, action.leader);
     });
     return { tables: results.length, rowsCopied: 0 };
   } catch (error) {

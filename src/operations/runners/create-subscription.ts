@@ -1,22 +1,23 @@
 /** CREATE SUBSCRIPTION, the only statement of repctl's that connects from one node to another. */
 import { EXIT, RepctlError } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
+import { type SubscriptionRequest, createSubscriptionSql } from '../../replication/subscriptions.js';
 
 /**
- * Runs `sql` (createSubscriptionSql()) on `node`. A way to the leader that swallows everything is waited for without a
- * limit: libpqrcv_connect() does not look at connect_timeout. So the session's statement_timeout must not be 0.
+ * Creates the subscription of `request`. A way to the leader that swallows everything is waited for without a limit:
+ * libpqrcv_connect() does not look at connect_timeout. So the session's statement_timeout must not be 0.
  * Throws `subscribe-timeout` (exit 7).
  */
 export async function createSubscription(
   session: Session,
-  sql: string,
-  between: { readonly node: string; readonly leader: string },
+  request: SubscriptionRequest,
+  leader: string,
 ): Promise<void> {
   try {
-    await session.simple(sql);
+    await session.simple(createSubscriptionSql(request));
   } catch (error) {
     throw error instanceof RepctlError && error.code === 'statement-timeout'
-      ? subscribeTimeout(between, error)
+      ? subscribeTimeout({ node: request.node, leader }, error)
       : error;
   }
 }

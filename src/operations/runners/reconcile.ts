@@ -11,13 +11,12 @@ import type { RunContext, StepResult } from '../../plan/execute.js';
 import { ident, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
-import { createSubscriptionSql } from '../../replication/subscriptions.js';
 import type { Reconcile } from '../actions.js';
 import { isAttached, ownSubscriptions } from '../facts.js';
 import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
-import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
 import { createSubscription } from './create-subscription.js';
+import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
 import { dropSlotHard } from './teardown.js';
 
 /** Blocks compared at once, as `check` has it. */
@@ -128,7 +127,7 @@ async function inTransaction(
   const mode = await modeOf(context, action.leader);
   await writer.simple(`set local statement_timeout = ${String(fleet.config.statementTimeoutMs)}`);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false, mode);
-  await createSubscription(writer, createSubscriptionSql(request), action);
+  await createSubscription(writer, request, action.leader);
   return results;
 }
 

@@ -11,11 +11,7 @@ import {
   ensureSlot,
   standbyBaseSql,
 } from '../../replication/slots.js';
-import {
-  createSubscriptionSql,
-  enableSubscriptionSql,
-  synchronousCommitSql,
-} from '../../replication/subscriptions.js';
+import { enableSubscriptionSql, synchronousCommitSql } from '../../replication/subscriptions.js';
 import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
 import type { AwaitCopy, Resume, Standby, Subscribe } from '../actions.js';
 import { hasLostCopy, hasStandbySlots, isCopied, isUsable, subscriptionOf } from '../facts.js';
@@ -30,7 +26,7 @@ export async function subscribe(context: RunnerContext, action: Subscribe): Prom
   const session = await context.fleet.session(action.node);
   const mode = await modeOf(context, action.leader);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, true, mode);
-  await createSubscription(session, createSubscriptionSql(request), action);
+  await createSubscription(session, request, action.leader);
   return undefined;
 }
 
