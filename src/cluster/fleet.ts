@@ -34,7 +34,7 @@ export interface Fleet {
 
 export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fleet {
   const shared = new Map<string, Promise<Session>>();
-  const own = new Set<Session>();
+  const own = new Set<Promise<Session>>();
   const silent = new Set<string>();
   const node = (name: string): NodeConfig => {
     const found = config.nodes.find((candidate) => candidate.name === name);
@@ -90,9 +90,10 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
       silent.add(name);
     },
     async fresh(name, applicationName) {
-      const session = await open(name, applicationName);
-      own.add(session);
-      return session;
+      const opening = open(name, applicationName);
+      // From now on, not from when it is there: what fails meanwhile closes the fleet, and this one with it.
+      own.add(opening);
+      return opening;
     },
     async close() {
       state.closed = true;
