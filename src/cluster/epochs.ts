@@ -25,6 +25,24 @@ export const nodeNamed = (snapshot: Snapshot, name: string): NodeSnapshot | unde
 /** The newest epoch that a node has reached; 0 before `create`. */
 export const epochOf = (node: ReachableNode): number => node.epochs[0]?.epoch ?? 0;
 
+/**
+ * The epoch that came before `epoch` in a node's history, newest first as ReachableNode has it. Not `epoch - 1`: a
+ * number is left out where it cannot be ruled out that somebody leads under it, see nextEpoch().
+ */
+export const epochBefore = (epochs: readonly Epoch[], epoch: number): Epoch | undefined =>
+  epochs.find((row) => row.epoch < epoch);
+
+/** The epoch that followed `epoch` in a node's history, newest first. */
+export const epochAfter = (epochs: readonly Epoch[], epoch: number): Epoch | undefined =>
+  epochs.findLast((row) => row.epoch > epoch);
+
+/**
+ * The node was promoted, and gone before anybody heard of it: its newest epoch is none of the present leader's history.
+ * From where the two differ nobody can tell.
+ */
+export const ledUnheard = (leader: ReachableNode, node: ReachableNode): boolean =>
+  node.epochs[0]?.leader === node.name && !leader.epochs.some(({ epoch }) => epoch === epochOf(node));
+
 /** The highest epoch among the reachable nodes of this cluster; undefined before `create`. */
 export function currentEpoch(snapshot: Snapshot): Epoch | undefined {
   const nodes = reachableNodes(snapshot);
@@ -51,7 +69,7 @@ export function reachableLeader(snapshot: Snapshot): ReachableNode | undefined {
 }
 
 /** How many nodes are more than half of `count`. */
-const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
+export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
 
 /** Whether more than half of the configured nodes answered. */
 export function hasMajority(snapshot: Snapshot): boolean {

@@ -117,6 +117,12 @@ export interface StandbyBase {
   readonly baseLsn: Lsn;
 }
 
+/** Row of repctl.reserved: `node` was about to be promoted as the leader of `epoch`; whether it was is not said. */
+export interface ReservedEpoch {
+  readonly epoch: number;
+  readonly node: string;
+}
+
 export interface SenderInfo {
   readonly applicationName: string;
   readonly pid: number;
@@ -193,6 +199,8 @@ export interface ReachableNode {
   readonly subscriptions: readonly SubscriptionInfo[];
   readonly slots: readonly SlotInfo[];
   readonly standbyBases: readonly StandbyBase[];
+  /** Absent: none. */
+  readonly reserved?: readonly ReservedEpoch[];
   readonly senders: readonly SenderInfo[];
   /** Barriers of switchovers that are under way. */
   readonly barriers?: readonly Barrier[];

@@ -9,6 +9,7 @@ import type {
   PreparedTransaction,
   PublishedTable,
   ReachableNode,
+  ReservedEpoch,
   SenderInfo,
   SlotInfo,
   SubscribedTable,
@@ -119,6 +120,7 @@ export interface RawState {
     readonly epoch: number;
     readonly base_lsn: string;
   }[];
+  readonly reserved: readonly ReservedEpoch[];
 }
 
 /** The server's timestamp in JSON → RFC 3339 in UTC with milliseconds. */
@@ -179,6 +181,7 @@ export function toNode(
       epoch: it.epoch,
       baseLsn: it.base_lsn,
     })),
+    reserved: raw.reserved,
     senders: raw.senders.map(toSender),
     barriers: raw.barrier,
     preparedTransactions: raw.prepared.length,

@@ -210,6 +210,7 @@ function metadata(readable: readonly string[]): string {
     ],
     ['barrier', barriers],
     ['standby', rows('select sibling, epoch, base_lsn from repctl.standby order by sibling')],
+    ['reserved', rows('select epoch, node from repctl.reserved order by epoch')],
   ];
   return parts
     .map(

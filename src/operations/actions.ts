@@ -134,6 +134,18 @@ export interface Fence {
   readonly upkeep: readonly UpkeepMove[];
   /** What commits on the target will wait for: it is made so before the fence goes up. */
   readonly sync?: SyncTarget;
+  readonly reserve: Reservation;
+}
+
+/** The number of a coming epoch, noted down on other nodes before anybody can lead under it. */
+export interface Reservation {
+  readonly epoch: number;
+  /** Who is to lead. */
+  readonly node: string;
+  /** Where it is noted down: the others that answer. */
+  readonly on: readonly string[];
+  /** How many of those must have it, or nobody is promoted. */
+  readonly needed: number;
 }
 
 /** Waits until the barrier row is visible on every node: they have all that the leader ever committed. */
@@ -150,7 +162,9 @@ export interface Promote {
   readonly node: string;
   readonly epoch: number;
   readonly previousLeader: string;
+  /** The node's subscription to that leader. */
   readonly subscription: string;
+  readonly reserve: Reservation;
   readonly operation: string;
   /** The former leader is fenced and drained: a switchover. */
   readonly drained?: boolean;
@@ -168,6 +182,8 @@ export interface Attach {
   readonly node: string;
   readonly leader: string;
   readonly epoch: number;
+  /** The epoch before that one. */
+  readonly from: number;
   /** The node led before, and what it holds was decoded: nothing that others lack. */
   readonly nothingStranded?: boolean;
 }
@@ -281,6 +297,8 @@ export interface Rejoin {
   readonly leader: string;
   readonly epoch: number;
   readonly reign: number;
+  /** The epoch that ended that reign. */
+  readonly successor: number;
   readonly forkPoint: Lsn;
   readonly slot: string;
   /** Users' tables. */

@@ -8,8 +8,10 @@ import type {
   Snapshot,
   SubscriptionInfo,
 } from '../cluster/model.js';
-import { currentEpoch, reachableLeader, reachableNodes } from '../cluster/epochs.js';
+import { currentEpoch, majorityOf, reachableLeader, reachableNodes } from '../cluster/epochs.js';
 import { slotName, subscriptionEpoch, subscriptionName } from '../cluster/names.js';
+
+import type { Reservation } from './actions.js';
 
 export interface Facts {
   readonly config: ClusterConfig;
@@ -31,6 +33,23 @@ export const factsOf = (snapshot: Snapshot, config: ClusterConfig): Facts => ({
 
 export const nodeOf = (facts: Facts, name: string): ReachableNode | undefined =>
   facts.reachable.find((node) => node.name === name);
+
+/**
+ * The number of the epoch that a promotion begins now. A node that was promoted and died before anybody heard of it
+ * leads an epoch that no other node knows; but a majority has noted its number down, see reserveEpoch(). Such a number
+ * is used again only where the node that it was for answers, and does not lead under it.
+ */
+export const nextEpoch = ({ reachable }: Facts, epoch: number): number =>
+  reachable
+    .flatMap((node) => node.reserved ?? [])
+    .filter(({ node }) => !reachable.some(({ name }) => name === node))
+    .reduce((highest, reserved) => Math.max(highest, reserved.epoch), epoch) + 1;
+
+/** By whom it is to be known before `leader` is promoted under that number: a majority, or as many as answer. */
+export function reservation({ config, reachable }: Facts, epoch: number, leader: string): Reservation {
+  const on = reachable.map(({ name }) => name).filter((name) => name !== leader);
+  return { epoch, node: leader, on, needed: Math.min(on.length, majorityOf(config.nodes.length) - 1) };
+}
 
 /** The subscription by which the node follows (or followed) the leader of `epoch`. */
 export const subscriptionOf = (node: ReachableNode, epoch: number): SubscriptionInfo | undefined =>

@@ -1,11 +1,22 @@
 /** `failover`: the leader is gone; the most advanced replica takes over and the others follow it. */
 import type { ClusterConfig } from '../config/schema.js';
+import { epochBefore } from '../cluster/epochs.js';
 import type { Epoch, ReachableNode, Snapshot } from '../cluster/model.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
 import { behindNote, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
-import { type Facts, factsOf, isAttached, noEpoch, strangers, subscriptionOf, unknownNode } from './facts.js';
+import {
+  type Facts,
+  factsOf,
+  isAttached,
+  nextEpoch,
+  noEpoch,
+  reservation,
+  strangers,
+  subscriptionOf,
+  unknownNode,
+} from './facts.js';
 import { obstacles } from './failover-obstacles.js';
 import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
@@ -43,7 +54,7 @@ export function planFailover(
 
   const forkPoint = position(chosen, epoch) ?? ZERO_LSN;
   const siblings = facts.reachable.filter((node) => node.name !== chosen.name);
-  const next = epoch.epoch + 1;
+  const next = nextEpoch(facts, epoch.epoch);
   const tail = tailSteps(facts, {
     operation: OPERATION,
     leader: chosen,
@@ -88,6 +99,7 @@ export function planFailover(
         previousLeader: epoch.leader,
         subscription: subscriptionOf(chosen, epoch.epoch)?.name ?? '',
         operation: OPERATION,
+        reserve: reservation(facts, next, chosen.name),
         ...(risk.seenAt === null ? {} : { seenLsn: request.lastSeen?.lsn }),
         ...(risk.sync.impossible ? { lossRuledOut: true as const } : {}),
         ...(sync === undefined ? {} : { sync }),
@@ -131,7 +143,7 @@ function drainSteps(facts: Facts, epoch: Epoch, { present, acceptDataLoss }: Dra
 /** The newest leader answers: either an interrupted failover is finished, or there is nothing to fail over from. */
 function goOn(facts: Facts, leader: ReachableNode, epoch: Epoch, request: FailoverRequest): Planned<Action> {
   const other = request.target === leader.name ? undefined : request.target;
-  const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
+  const from = epochBefore(leader.epochs, epoch.epoch);
   const told = leader.events.some((event) => event.kind === OPERATION && event.epoch === epoch.epoch);
   const others = facts.reachable.filter((node) => node.name !== leader.name);
   // Once the event is told only the standby slots of those that were attached can be left over; who comes back

@@ -1,4 +1,5 @@
 /** Whether a node can be attached to a leader by mapping, without copying a row. Pure. */
+import { epochAfter } from '../cluster/epochs.js';
 import type { Epoch, ReachableNode } from '../cluster/model.js';
 import { slotName, subscriptionName } from '../cluster/names.js';
 import { type Lsn, compareLsn } from '../postgres/lsn.js';
@@ -20,11 +21,14 @@ export interface MappingQuestion {
  * The epoch ended by a switchover, so that the new leader has everything up to the barrier; and the fences that
  * were raised with the barrier have been up ever since.
  */
-const endedInPeace = (node: ReachableNode, leader: ReachableNode, from: Epoch): boolean =>
-  leader.epochs.some(
-    (row) =>
-      row.epoch === from.epoch + 1 && row.operation === 'switchover' && row.previousLeader === node.name,
-  ) && (node.barriers ?? []).some((barrier) => barrier.holds && barrier.epoch === from.epoch);
+const endedInPeace = (node: ReachableNode, leader: ReachableNode, from: Epoch): boolean => {
+  const next = epochAfter(leader.epochs, from.epoch);
+  return (
+    next?.operation === 'switchover' &&
+    next.previousLeader === node.name &&
+    (node.barriers ?? []).some((barrier) => barrier.holds && barrier.epoch === from.epoch)
+  );
+};
 
 /** How far the node has the WAL of `from.leader`; that leader itself, when nothing is stranded, to the fork point. */
 export const positionIn = (node: ReachableNode, from: Epoch, forkPoint: Lsn): Lsn | null =>

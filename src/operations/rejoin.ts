@@ -1,5 +1,5 @@
 /** `rejoin NODE`: a former leader comes back as a replica; what only it has is saved first. */
-import { epochOf, fenced } from '../cluster/epochs.js';
+import { epochOf, fenced, ledUnheard } from '../cluster/epochs.js';
 import type { Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import { SCHEMA, slotName } from '../cluster/names.js';
 import type { ClusterConfig } from '../config/schema.js';
@@ -157,7 +157,7 @@ function beginning(
               directory: request.directory,
             }),
           ]),
-      stepFor({ kind: 'rejoin', ...about, slot: source.slot, tables }),
+      stepFor({ kind: 'rejoin', ...about, successor: reign.successor.epoch, slot: source.slot, tables }),
     ],
     notes: [...notes, ...strandedNotes(node, request), methodNote(node, leader)],
   };
@@ -237,6 +237,13 @@ function notFormerLeader(facts: Facts, node: ReachableNode): Finding {
       node.name,
       `${node.name} and ${facts.epoch.leader} both say that they lead epoch ${String(own.epoch)}: nobody can tell from where they differ.`,
       `repctl fence ${node.name}, then repctl rewire ${node.name}`,
+    );
+  if (facts.leader !== undefined && ledUnheard(facts.leader, node))
+    return error(
+      'epoch-unknown',
+      node.name,
+      `${node.name} led epoch ${String(epochOf(node))} and was gone before anybody heard of it: nobody can tell from where it and ${facts.epoch?.leader ?? 'the leader'} differ.`,
+      `repctl rewire ${node.name} compares whole tables; rows that only ${node.name} has, or has otherwise, are kept in a file`,
     );
   return error(
     'not-a-former-leader',

@@ -1,5 +1,5 @@
 /** `rewire NODE`: attach a node to the present leader by the cheapest safe method. */
-import { epochOf } from '../cluster/epochs.js';
+import { epochBefore, epochOf, ledUnheard } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
 import type {
   Epoch,
@@ -117,14 +117,19 @@ export function planRewire(
 
   const why = whyNotMapped(node, leader, epoch);
   if (why === undefined && !anew) {
-    const subscription = subscriptionOf(node, epoch.epoch - 1);
+    const from = epochBefore(leader.epochs, epoch.epoch)?.epoch ?? 0;
+    const subscription = subscriptionOf(node, from);
     return make(mappedNote(node, leader), [
       ...(subscription?.enabled
         ? [stepFor({ kind: 'quiesce', node: node.name, subscription: subscription.name })]
         : []),
-      stepFor({ kind: 'attach', node: node.name, leader: leader.name, epoch: epoch.epoch }),
+      stepFor({ kind: 'attach', node: node.name, leader: leader.name, epoch: epoch.epoch, from }),
     ]);
   }
+  if (request.recopy && ledUnheard(leader, node) && !request.acceptDataLoss)
+    return refused(OPERATION, [
+      wouldDiscard(node, `repctl rewire ${node.name} compares, and keeps them in a file`),
+    ]);
   if (mayHoldStranded(facts, node) && !request.acceptDataLoss)
     return refused(OPERATION, [
       request.recopy
@@ -203,10 +208,10 @@ function whyNotMapped(node: ReachableNode, leader: ReachableNode, epoch: Epoch):
       ? `${node.name} has no subscription of epoch ${String(epoch.epoch)} any more`
       : `${node.name} followed ${leader.name} by ${old} from a later point than it had reached`;
   }
-  const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
+  const from = epochBefore(leader.epochs, epoch.epoch);
   return from?.epoch === epochOf(node)
     ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
-    : `${node.name} has reached epoch ${String(epochOf(node))}, ${leader.name} knows the way only from epoch ${String(epoch.epoch - 1)}`;
+    : `${node.name} has reached epoch ${String(epochOf(node))}, ${leader.name} knows the way only from epoch ${String(from?.epoch ?? 0)}`;
 }
 
 const rowsOf = (leader: ReachableNode): string => {
@@ -293,10 +298,13 @@ function foreignRows(node: ReachableNode, { holding = [], recopy }: RewireReques
   };
 }
 
-const wouldDiscard = (node: ReachableNode): Finding => ({
+const wouldDiscard = (
+  node: ReachableNode,
+  instead = `repctl rejoin ${node.name} saves them first`,
+): Finding => ({
   code: 'data-loss',
   severity: 'error',
   node: node.name,
   message: `${node.name} was the leader and may hold acknowledged writes that nobody else has; a fresh copy throws them away.`,
-  fix: `repctl rejoin ${node.name} saves them first; repctl rewire ${node.name} --recopy --accept-data-loss does not.`,
+  fix: `${instead}; repctl rewire ${node.name} --recopy --accept-data-loss does not.`,
 });

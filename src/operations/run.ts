@@ -19,6 +19,7 @@ import type { Handover } from './runners/handed-on.js';
 import { factsOf, isAttached, nodeOf } from './facts.js';
 import { planSwitchover } from './switchover.js';
 import { runnersFor } from './runners/index.js';
+import { withdrawReservation } from './runners/reserve.js';
 import { disarm } from './runners/sync.js';
 import { withSequences } from './sequence-room.js';
 
@@ -118,15 +119,18 @@ export async function runPlan(
   };
   let finished: FinishedStep[];
   try {
-    finished = await withLocalCommits(fleet, (local) =>
-      runSteps(plan, planner, { ...options, fleet: local, onEvent, onPlan, hooks }),
-    );
+    finished = await withLocalCommits(fleet, async (local) => {
+      const handover: Handover = {};
+      try {
+        return await runSteps(plan, planner, { ...options, fleet: local, onEvent, onPlan, hooks, handover });
+      } catch (error) {
+        if (handover.reserved !== undefined && nobodyPromoted(handover, error))
+          await withdrawReservation(local, handover.reserved);
+        throw error;
+      }
+    });
   } catch (error) {
-    if (
-      error instanceof RepctlError &&
-      (error.exit === EXIT.rolledBack || error.details['rolledBack'] === true)
-    )
-      await hooks.rolledBack(error);
+    if (wasRolledBack(error)) await hooks.rolledBack(error);
     throw error;
   } finally {
     await hooks.settle();
@@ -144,9 +148,9 @@ export async function runPlan(
 async function runSteps(
   plan: Plan<Action>,
   planner: Planner,
-  options: RunOptions & { readonly hooks: Hooks },
+  options: RunOptions & { readonly hooks: Hooks; readonly handover: Handover },
 ): Promise<FinishedStep[]> {
-  const handover: Handover = {};
+  const { handover } = options;
   const runners = runnersFor({
     handover,
     fleet: options.fleet,
@@ -170,7 +174,7 @@ async function runSteps(
       };
       try {
         const body = () => execute(rest, runners, { ...options, guard, before: done });
-        return [...done, ...(await orRollBack(rest, { ...options, handover }, body))];
+        return [...done, ...(await orRollBack(rest, options, body))];
       } catch (error) {
         // Once the promotion was sent, it may have committed: then there is only the way forward.
         if (handover.promotionSent === true || stopped.length === 0 || wasInterrupted(error)) throw error;
@@ -197,6 +201,14 @@ async function runSteps(
     }
   }
 }
+
+const wasRolledBack = (error: unknown): error is RepctlError =>
+  error instanceof RepctlError && (error.exit === EXIT.rolledBack || error.details['rolledBack'] === true);
+
+/** For certain, and nobody else is about to be: without the lock another run's reservation could be taken back. */
+const nobodyPromoted = (handover: Handover, error: unknown): boolean =>
+  (handover.promotionSent !== true || wasRolledBack(error)) &&
+  !(error instanceof RepctlError && error.code === 'lock-lost');
 
 const wasInterrupted = (error: unknown): boolean =>
   error instanceof RepctlError && error.exit === EXIT.interrupted;

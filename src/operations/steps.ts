@@ -4,7 +4,7 @@ import { FENCE_TRIGGER, PUBLICATION, slotName, subscriptionName } from '../clust
 import { settingOf, syncText } from '../cluster/sync.js';
 import { ident, literal, qualified } from '../postgres/quote.js';
 import { upkeepSql } from '../replication/upkeep.js';
-import type { Action, OperationStep } from './actions.js';
+import type { Action, OperationStep, Reservation } from './actions.js';
 
 interface Description {
   readonly on: string;
@@ -27,6 +27,8 @@ const tombstoneSql = (name: string): string[] => [
   `alter subscription ${ident(name)} disable`,
   `alter subscription ${ident(name)} set (slot_name = none)`,
 ];
+const reserveText = ({ epoch, node, on }: Reservation): string =>
+  `-- on ${on.join(', ')}: insert into repctl.reserved (epoch, node) values (${String(epoch)}, ${literal(node)})`;
 
 /** The step for an action. `group` lets consecutive steps run at the same time. */
 export function stepFor(action: Action, group?: string): OperationStep {
@@ -178,6 +180,7 @@ function describe(action: Action): Description {
         why: 'it waits for writers in flight and lets no new one in; readers are not held up',
         sql: [
           ...action.upkeep.flatMap(upkeepSql).map((sql) => `-- on ${action.target}: ${sql}`),
+          reserveText(action.reserve),
           'begin',
           `lock table <each> in share row exclusive mode`,
           `insert into repctl.event (epoch, kind, …) values (${String(action.epoch)}, 'barrier', …)`,
@@ -199,6 +202,7 @@ function describe(action: Action): Description {
         why: 'one transaction: writes work from its commit on',
         sql: [
           ...(action.sync === undefined ? [] : setStandbyNamesSql(settingOf(action.sync))),
+          ...(action.drained === true ? [] : [reserveText(action.reserve)]),
           'begin',
           ...tombstoneSql(action.subscription),
           `alter table <each> disable trigger ${FENCE_TRIGGER}`,

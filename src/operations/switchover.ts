@@ -3,12 +3,22 @@
  * into every replica, the target is promoted, and the others, the former leader too, follow it without a copy.
  */
 import type { ClusterConfig } from '../config/schema.js';
+import { epochBefore } from '../cluster/epochs.js';
 import type { Epoch, ReachableNode, Snapshot } from '../cluster/model.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN, compareLsn } from '../postgres/lsn.js';
 import { planUpkeep } from '../replication/upkeep.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, hasStandbySlots, isAttached, strangers, subscriptionOf } from './facts.js';
+import {
+  type Facts,
+  factsOf,
+  hasStandbySlots,
+  isAttached,
+  nextEpoch,
+  reservation,
+  strangers,
+  subscriptionOf,
+} from './facts.js';
 import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
@@ -45,7 +55,8 @@ export function planSwitchover(
   const subscription = target && subscriptionOf(target, epoch.epoch);
   if (target === undefined || subscription === undefined) return refused(OPERATION, notNow(facts));
 
-  const next = epoch.epoch + 1;
+  const next = nextEpoch(facts, epoch.epoch);
+  const reserve = reservation(facts, next, target.name);
   const others = facts.reachable.filter(
     (node) => node === leader || (node !== target && replicas.includes(node)),
   );
@@ -92,6 +103,7 @@ export function planSwitchover(
               ...(sync === undefined ? {} : { sync }),
               tables: leader.tables.map(({ schema, name }) => ({ schema, name })),
               upkeep: longSlots(snapshot, target),
+              reserve,
             }),
           ]
         : []),
@@ -113,10 +125,14 @@ export function planSwitchover(
         subscription: subscription.name,
         operation: OPERATION,
         drained: true,
+        reserve,
         ...(sync === undefined ? {} : { sync }),
       }),
       ...others.map(({ name }) =>
-        stepFor({ kind: 'attach', node: name, leader: target.name, epoch: next }, 'attach'),
+        stepFor(
+          { kind: 'attach', node: name, leader: target.name, epoch: next, from: epoch.epoch },
+          'attach',
+        ),
       ),
       ...finishSteps(facts, {
         leader: target.name,
@@ -174,7 +190,7 @@ function goOn(
   epoch: Epoch,
   request: SwitchoverRequest,
 ): Planned<Action> | undefined {
-  const from = leader.epochs.find((row) => row.epoch === epoch.epoch - 1);
+  const from = epochBefore(leader.epochs, epoch.epoch);
   if (epoch.operation !== OPERATION || from === undefined) return undefined;
   const told = leader.events.some((event) => event.kind === OPERATION && event.epoch === epoch.epoch);
   const siblings = facts.reachable.filter(

@@ -45,7 +45,7 @@ export function tailSteps(
     attached: replicas.map((node) => node.name),
     steps: [
       ...attach.map(({ name }) =>
-        stepFor({ kind: 'attach', node: name, leader: leader.name, epoch }, 'attach'),
+        stepFor({ kind: 'attach', node: name, leader: leader.name, epoch, from: from.epoch }, 'attach'),
       ),
       ...finishSteps(facts, { leader: leader.name, epoch, replicas, operation, subject: leader.name }),
     ],

@@ -1,8 +1,14 @@
 /**
  * Schema `repctl`, alike on every node. `epoch`, `event` and `request` are published with the data, so a
- * replica's newest epoch row is exactly the epoch it has reached; `node` and `standby` are each node's own.
+ * replica's newest epoch row is exactly the epoch it has reached; `node`, `standby` and `reserved` are each node's own.
  */
 import { literal } from '../postgres/quote.js';
+
+/** Clusters that were created before it was introduced get it when first needed. */
+export const reservedTableSql = `create table if not exists repctl.reserved (
+     epoch integer primary key,
+     node text not null,
+     at timestamptz not null default clock_timestamp())`;
 
 /** Creates what is missing; safe to run again. */
 export const metadataSql: readonly string[] = [
@@ -35,6 +41,7 @@ export const metadataSql: readonly string[] = [
      sibling text primary key,
      epoch integer not null,
      base_lsn pg_lsn not null)`,
+  reservedTableSql,
   // One row per product write, in the write's own transaction and published with it: a write whose answer was
   // lost can be sent again under the same id, also to a new leader, and happens once. Kept for seven days.
   `create table if not exists repctl.request (

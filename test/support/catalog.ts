@@ -15,6 +15,7 @@ select json_build_object(
   'prepared', (select json_agg(gid order by gid) from pg_prepared_xacts),
   'epoch', (select json_agg(e order by epoch) from repctl.epoch e),
   'event', (select json_agg(e order by id) from repctl.event e),
+  'reserved', (select json_agg(json_build_array(epoch, node) order by epoch) from repctl.reserved),
   'standby', (select json_agg(s order by sibling) from repctl.standby s)) as state`;
 
 /** One document for each node that answers; nodes without schema repctl must not be among `names`. */

@@ -3,6 +3,7 @@ import {
   epochOf,
   fenced,
   hasMajority,
+  ledUnheard,
   ownSubscription,
   reachableNodes,
   tombstones,
@@ -185,15 +186,15 @@ function staleness(view: View, node: ReachableNode): readonly Finding[] {
   if (reached === 0 || reached >= view.epoch) return [];
   if (isStaleLeader(view.snapshot, node)) {
     const closed = fenced(node);
+    const unheard = view.leader !== undefined && ledUnheard(view.leader, node);
+    const back = unheard ? `repctl rewire ${node.name}` : `repctl rejoin ${node.name}`;
     return [
       {
         code: closed ? 'stale-leader' : 'stale-leader-unfenced',
         severity: closed ? 'error' : 'critical',
         node: node.name,
         message: `led epoch ${String(reached)} and does not know that ${view.leaderName ?? 'another node'} leads epoch ${String(view.epoch)}${closed ? '' : '; it still takes writes'}`,
-        fix: closed
-          ? `repctl rejoin ${node.name}`
-          : `repctl fence ${node.name} stops its writes at once, then repctl rejoin ${node.name}`,
+        fix: closed ? back : `repctl fence ${node.name} stops its writes at once, then ${back}`,
       },
     ];
   }

@@ -24,6 +24,7 @@ import type { Fence } from '../actions.js';
 import { type SwitchoverContext, waitFor } from './context.js';
 import type { Fenced } from './handed-on.js';
 import { beginAlone, lockSql, lockTarget, readyTarget } from './handover.js';
+import { reserveEpoch } from './reserve.js';
 import { armTarget } from './sync.js';
 
 /** How long one attempt may hold writers up, milliseconds: on one table, and on all of them together. */
@@ -40,6 +41,7 @@ export async function fence(context: SwitchoverContext, action: Fence, run: RunC
     readyLeader(context, action),
     readyTarget(context, action.target, action.tables),
     armTarget(context, action.target, action.sync),
+    reserveEpoch(context, action.reserve),
     ...action.upkeep.map((move) => runUpkeep(fleet, move)),
   ]);
   handover.target = target;

@@ -20,6 +20,7 @@ import { type RunnerContext, look, subscriptionRequest } from './context.js';
 import { stopWorker } from './drain.js';
 import { fenceFormer } from './former.js';
 import { sequenceExhausted } from './handover.js';
+import { reserveEpoch } from './reserve.js';
 import { swap } from './swap.js';
 import { dropOwnSlots, follow } from './switchover.js';
 import { arm, syncRecordSql } from './sync.js';
@@ -31,7 +32,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
     if (context.handover !== undefined) context.handover.promotionSent = true;
     return undefined;
   }
-  const former = subscriptionOf(node, action.epoch - 1);
+  const former = node.subscriptions.find(({ name }) => name === action.subscription);
   const forkPoint = former?.appliedLsn;
   if (former === undefined || forkPoint == null) {
     throw new RepctlError('position-unknown', `What ${action.node} has applied cannot be read.`, {
@@ -48,7 +49,10 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
     forkPoint,
   );
   const session = await context.fleet.session(action.node);
-  const { sequences, record } = await sequenceStatements(context, action, session, node);
+  const [{ sequences, record }] = await Promise.all([
+    sequenceStatements(context, action, session, node),
+    reserveEpoch(context, action.reserve),
+  ]);
   await arm(context, node, action.sync);
   await promotion(context, session, async () => {
     // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
@@ -142,15 +146,15 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
     await dropSubscriptions(context, action.node, olderTombstones(found, action.epoch));
     return undefined;
   }
-  const node = await stopped(context, found, action.epoch - 1);
-  const from = leader.epochs.find((row) => row.epoch === action.epoch - 1);
+  const node = await stopped(context, found, action.from);
+  const from = leader.epochs.find((row) => row.epoch === action.from);
   const forkPoint = leader.epochs.find((row) => row.epoch === action.epoch)?.forkPoint ?? ZERO_LSN;
   const why =
     from === undefined
-      ? `${leader.name} does not know epoch ${String(action.epoch - 1)}`
+      ? `${leader.name} does not know epoch ${String(action.from)}`
       : whyNotMappable({ node, leader, from, forkPoint, nothingStranded: action.nothingStranded });
   const applied = from === undefined ? null : positionIn(node, from, forkPoint);
-  const tombstone = subscriptionOf(leader, action.epoch - 1);
+  const tombstone = subscriptionOf(leader, action.from);
   if (why !== undefined || applied == null || tombstone === undefined) {
     throw new RepctlError(
       'not-mappable',
@@ -172,7 +176,7 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   const there = await context.fleet.session(action.leader);
   if (mapping.mapped !== null) {
     // Should the node lose what it had applied in a crash right now, it is found behind the base and not mapped.
-    await there.simple(standbyBaseSql(action.node, action.epoch - 1, applied));
+    await there.simple(standbyBaseSql(action.node, action.from, applied));
     await advanceSlot(there, slot, mapping.mapped);
   }
   // Even if it stands right already: the upkeep may have moved it there.

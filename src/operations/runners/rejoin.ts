@@ -79,10 +79,12 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
  * the next transaction of its successor; undefined when that is not so, or the way back is not known.
  */
 async function attachedByMapping(context: RunnerContext, action: Rejoin): Promise<StepResult> {
-  if (action.epoch !== action.reign + 1) return undefined;
-  const { node, leader: to, epoch } = action;
+  if (action.epoch !== action.successor) return undefined;
+  const { node, leader: to, epoch, reign: from } = action;
   try {
-    const result = await attach(context, { kind: 'attach', node, leader: to, epoch, nothingStranded: true });
+    const result = await attach(context, {
+      ...{ kind: 'attach', node, leader: to, epoch, from, nothingStranded: true },
+    });
     return { method: 'mapped', ...result };
   } catch (error) {
     // Nothing was changed yet when it says so; the other way does not need the mapping.
@@ -145,7 +147,7 @@ async function setRight(
       slot: slot.name,
       keys,
       upTo: moment.lsn,
-      successorEpoch: action.reign + 1,
+      successorEpoch: action.successor,
     });
     if (!changed.complete)
       return { why: `slot ${slot.name} on ${leader.name} does not reach back to the fork` };

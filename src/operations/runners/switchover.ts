@@ -27,6 +27,7 @@ import {
 } from './context.js';
 import type { Fenced, Promoted } from './handed-on.js';
 import { lockTarget, readyTarget, sequenceExhausted } from './handover.js';
+import { reserveEpoch } from './reserve.js';
 import { swap } from './swap.js';
 import { armTarget, syncRecordSql } from './sync.js';
 import { dropSlotHard } from './teardown.js';
@@ -150,7 +151,7 @@ async function resumed(context: SwitchoverContext, action: Promote) {
   await holdingBarrier(context, action.previousLeader);
   const target = await readyTarget(context, action.node, node.tables);
   context.handover.target = target;
-  await armTarget(context, action.node, action.sync);
+  await Promise.all([armTarget(context, action.node, action.sync), reserveEpoch(context, action.reserve)]);
   await lockTarget(target);
   return target;
 }
@@ -180,9 +181,9 @@ export async function follow(
     flushNow(session),
   ]);
   const old = about?.old ?? [];
-  const led = !old.includes(subscriptionName(action.node, action.epoch - 1));
+  const led = !old.includes(subscriptionName(action.node, action.from));
   // Should the node lose what it had applied in a crash right now, it is found behind the base and not mapped.
-  await leader.simple(standbyBaseSql(action.node, action.epoch - 1, fence.before));
+  await leader.simple(standbyBaseSql(action.node, action.from, fence.before));
   await advanceSlot(leader, slot, point);
   await persistSlot(leader, slot);
   if (led) await dropOwnSlots(session);

@@ -1,6 +1,6 @@
 /** Where a former leader's stranded transactions can be read. Pure. */
 import type { Epoch, ReachableNode, SlotInfo } from '../../cluster/model.js';
-import { epochOf } from '../../cluster/epochs.js';
+import { epochAfter } from '../../cluster/epochs.js';
 import { isOwnSlot, slotName } from '../../cluster/names.js';
 import { type Lsn, compareLsn } from '../../postgres/lsn.js';
 
@@ -18,7 +18,7 @@ export interface EndedReign {
 export function endedReign(node: ReachableNode, epochs: readonly Epoch[]): EndedReign | undefined {
   const own = node.epochs[0];
   if (own?.leader !== node.name) return undefined;
-  const successor = epochs.find((row) => row.epoch === epochOf(node) + 1);
+  const successor = epochAfter(epochs, own.epoch);
   if (successor?.previousLeader !== node.name || successor.forkPoint === null) return undefined;
   return { epoch: own.epoch, successor, forkPoint: successor.forkPoint };
 }

@@ -1,4 +1,5 @@
 /** One epoch in detail, and what each change of leader cost: announced at the time, found at the rejoin. Pure. */
+import { epochAfter, epochBefore } from '../../cluster/epochs.js';
 import type { Epoch, EventRow } from '../../cluster/model.js';
 import { lsnDistance } from '../../postgres/lsn.js';
 
@@ -74,7 +75,7 @@ const isRuledOut = ({ epoch, operation }: Epoch, events: readonly EventRow[]): b
 
 /** What the former leader had that nobody else got: told by `stranded` when it was saved, by `rejoin` at its end. */
 function foundOf(epoch: Epoch, epochs: readonly Epoch[], events: readonly EventRow[]): FoundLoss | null {
-  const reign = epoch.epoch - 1;
+  const reign = epochBefore(epochs, epoch.epoch)?.epoch;
   const next = epochs.find((one) => one.previousLeader === epoch.previousLeader && one.epoch > epoch.epoch);
   for (const event of events) {
     if (event.node !== epoch.previousLeader) continue;
@@ -125,7 +126,7 @@ export function reignOf(
 ): Reign | undefined {
   const epoch = epochs.find((one) => one.epoch === wanted);
   if (epoch === undefined) return undefined;
-  const next = epochs.find((one) => one.epoch === wanted + 1);
+  const next = epochAfter(epochs, wanted);
   return {
     ...epoch,
     endedAt: next?.startedAt ?? null,

@@ -6,6 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RepctlError } from '../../../src/errors.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
+import { analyse } from '../../../src/cluster/analyse.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { tablesEqual } from '../../../src/consistency/equal.js';
 import { factsOf, isAttached, isTombstone } from '../../../src/operations/facts.js';
@@ -110,6 +111,48 @@ describe('killed on the way', () => {
       planRewire(snapshot, servers.config, { node: leader, recopy, acceptDataLoss: true });
     await runOperation(rewire(true), { fleet, journal: noJournal });
     expect((await makePlan(fleet, rewire(false))).steps).toEqual([]);
+    await expectHealthy(4);
+  });
+
+  it('two nodes never lead one epoch: a leader died before anybody had heard of it', async () => {
+    const look = async () => factsOf(await observe(fleet), servers.config);
+    const before = await look();
+    const epoch = before.epoch?.epoch ?? 0;
+    const first = before.epoch?.leader ?? '';
+    await killNode(servers.sandbox, first);
+    const promotion = 4;
+    expect(await crash({ operation: 'failover', node: '', kill: { step: promotion, delayMs: null } })).toBe(
+      'killed',
+    );
+    const second = (await look()).epoch?.leader ?? '';
+    await write(second, 3);
+    await killNode(servers.sandbox, second);
+    expect((await look()).epoch?.epoch).toBe(epoch);
+
+    await runOperation(
+      (snapshot) => planFailover(snapshot, servers.config, { leaderIsDead: false, acceptMinority: true }),
+      { fleet, journal: noJournal },
+    );
+    expect((await look()).epoch?.epoch).toBe(epoch + 2);
+    await startNode(servers.sandbox, second);
+    const { findings } = analyse(await observe(fleet), servers.config);
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        code: 'stale-leader-unfenced',
+        node: second,
+        fix: `repctl fence ${second} stops its writes at once, then repctl rewire ${second}`,
+      }),
+    );
+    for (const [node, recopy] of [
+      [second, false],
+      [first, true],
+    ] as const) {
+      if (node === first) await startNode(servers.sandbox, first);
+      await runOperation(
+        (snapshot) => planRewire(snapshot, servers.config, { node, recopy, acceptDataLoss: true }),
+        { fleet, journal: noJournal },
+      );
+    }
     await expectHealthy(4);
   });
 
