@@ -4,6 +4,7 @@ import type {
   Epoch,
   Finding,
   ReachableNode,
+  ReservedEpoch,
   SlotInfo,
   Snapshot,
   SubscriptionInfo,
@@ -39,11 +40,14 @@ export const nodeOf = (facts: Facts, name: string): ReachableNode | undefined =>
  * leads an epoch that no other node knows; but a majority has noted its number down, see reserveEpoch(). Such a number
  * is used again only where the node that it was for answers, and does not lead under it.
  */
-export const nextEpoch = ({ reachable }: Facts, epoch: number): number =>
+export const nextEpoch = (facts: Facts, epoch: number): number =>
+  reservedUnheard(facts).reduce((highest, reserved) => Math.max(highest, reserved.epoch), epoch) + 1;
+
+/** The numbers that were reserved for nodes which do not answer; past ones among them. */
+export const reservedUnheard = ({ reachable }: Facts): readonly ReservedEpoch[] =>
   reachable
     .flatMap((node) => node.reserved ?? [])
-    .filter(({ node }) => !reachable.some(({ name }) => name === node))
-    .reduce((highest, reserved) => Math.max(highest, reserved.epoch), epoch) + 1;
+    .filter(({ node }) => !reachable.some(({ name }) => name === node));
 
 /** By whom it is to be known before `leader` is promoted under that number: a majority, or as many as answer. */
 export function reservation({ config, reachable }: Facts, epoch: number, leader: string): Reservation {

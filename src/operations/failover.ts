@@ -13,6 +13,7 @@ import {
   nextEpoch,
   noEpoch,
   reservation,
+  reservedUnheard,
   strangers,
   subscriptionOf,
   unknownNode,
@@ -88,6 +89,7 @@ export function planFailover(
       // No reason to leave the cluster without a leader.
       ...(sync === undefined ? [] : unsynced(chosen).map(({ message }) => message)),
       ...tail.notes,
+      ...unheardNotes(facts, epoch.epoch),
       ...absentNotes(facts, epoch.leader),
     ],
     steps: [
@@ -188,6 +190,15 @@ export function awaitedBack(snapshot: Snapshot, config: ClusterConfig): string |
   const former = leader === undefined ? epoch.leader : epoch.previousLeader;
   const node = reachable.find((one) => one.name === former);
   return former === null || (node !== undefined && isAttached(node, epoch.epoch)) ? undefined : former;
+}
+
+/** Who may lead an epoch of which nobody here has heard; see nextEpoch(). */
+function unheardNotes(facts: Facts, epoch: number): string[] {
+  const unheard = reservedUnheard(facts).filter((reserved) => reserved.epoch > epoch);
+  return [...new Map(unheard.map((reserved) => [reserved.epoch, reserved.node])).entries()].map(
+    ([number, node]) =>
+      `${node} was about to lead epoch ${String(number)} when it was last heard of: if it did, writes that it acknowledged are on ${node} alone, and that number is left out`,
+  );
 }
 
 /** Who is not there now and what to do about it later. */

@@ -141,19 +141,24 @@ function judgeLosses(
 ): { violations: string[]; figures: typeof NONE } {
   const lost = transactions.filter((one) => isLost(one, present));
   const silent: string[] = [];
-  const broken = lost.filter((one) => one.waits === true && world.promised.has((one.epoch ?? 0) + 1));
+  // Numbers may be left out: see nextEpoch().
+  const after = (epoch: number): EpochRow | undefined =>
+    epochs.filter((row) => row.epoch > epoch).toSorted((a, b) => a.epoch - b.epoch)[0];
+  const broken = lost.filter(
+    (one) => one.waits === true && world.promised.has(after(one.epoch ?? 0)?.epoch ?? 0),
+  );
   const announced: Transaction[] = [];
   for (const one of lost) {
-    const { node = '', epoch = 0, after } = one;
+    const { node = '', epoch = 0, after: end } = one;
     if (unflushed(world, one)) continue;
-    const next = epochs.find((row) => row.epoch === epoch + 1);
-    const about = `${keyOf(one)} (${node}, epoch ${String(epoch)}, ${one.before ?? ''} to ${after ?? ''})`;
+    const next = after(epoch);
+    const about = `${keyOf(one)} (${node}, epoch ${String(epoch)}, ${one.before ?? ''} to ${end ?? ''})`;
     if (next === undefined) silent.push(`${about}: no later epoch`);
     else if (next.operation === 'switchover')
       silent.push(`${about}: epoch ${String(next.epoch)} began by a switchover`);
     else if (next.previous_leader !== node)
       silent.push(`${about}: epoch ${String(next.epoch)} followed ${String(next.previous_leader)}`);
-    else if (next.fork_point !== null && after !== undefined && number(next.fork_point) >= number(after))
+    else if (next.fork_point !== null && end !== undefined && number(next.fork_point) >= number(end))
       silent.push(`${about}: before fork point ${next.fork_point}`);
     else announced.push(one);
   }

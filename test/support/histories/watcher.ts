@@ -77,7 +77,7 @@ export function startWatcher(stage: Stage, nodes: readonly string[]): Watcher {
   const epoch = (): number => Math.max(0, ...leaders.keys());
   return {
     leader: () => leaders.get(epoch()),
-    formerLeader: () => leaders.get(epoch() - 1),
+    formerLeader: () => leaders.get([...leaders.keys()].toSorted((a, b) => b - a)[1] ?? 0),
     epoch,
     parallel: () => samples.parallel,
     get violations() {

@@ -53,6 +53,36 @@ const promoted = (snapshot: Snapshot, over: Partial<FailoverRequest> = {}): stri
   return planned.plan.steps.find((step) => step.action.kind === 'promote')?.node ?? 'nobody';
 };
 
+describe('failover: the number of the epoch', () => {
+  const twoGone = (): Snapshot => unreachable(withoutLeader(), 'n2');
+  const reserved = (on: string, node: string): Snapshot =>
+    edit(twoGone(), on, (one) => ({ ...one, reserved: [{ epoch: 2, node }] }));
+  const plan = (snapshot: Snapshot) => planFailover(snapshot, config, { ...request, acceptMinority: true });
+
+  it('is the next; one reserved for a node that does not answer is left out, and that is said', () => {
+    const left = plan(reserved('n3', 'n2'));
+    expect(left).toMatchObject({ plan: { title: 'Fail over from n1 to n4 (epoch 3)' } });
+    expect(JSON.stringify(left)).toContain('n2 was about to lead epoch 2');
+    for (const free of [reserved('n3', 'n4'), reserved('n4', 'n3'), twoGone()])
+      expect(plan(free)).toMatchObject({ plan: { title: 'Fail over from n1 to n4 (epoch 2)' } });
+  });
+
+  it('is reserved on as many as answer, and must be on a majority with the new leader', () => {
+    const promotion = (snapshot: Snapshot) => {
+      const planned = plan(snapshot);
+      return planned.kind === 'refused'
+        ? undefined
+        : planned.plan.steps.find(({ action }) => action.kind === 'promote')?.action;
+    };
+    expect(promotion(withoutLeader())).toMatchObject({
+      reserve: { epoch: 2, node: 'n4', on: ['n2', 'n3'], needed: 2 },
+    });
+    expect(promotion(twoGone())).toMatchObject({
+      reserve: { epoch: 2, node: 'n4', on: ['n3'], needed: 1 },
+    });
+  });
+});
+
 describe('failover: the candidate', () => {
   it('is the furthest; among equals the one of higher priority, then the first', () => {
     expect(promoted(withoutLeader())).toBe('n4');
