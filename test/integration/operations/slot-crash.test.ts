@@ -79,4 +79,17 @@ describe('a new leader that crashes before its replica has received anything', (
     const [after] = await until(seen, ([row]) => row?.epochs === 2 || row?.errors !== '0');
     expect(after).toEqual({ rows: '6', epochs: 2, errors: '0' });
   });
+
+  it('where no slot is free to write it to disk by, the leader changes all the same', async () => {
+    const target = await servers.superuser('n2');
+    const fill = async (): Promise<void> => {
+      for (let i = 0; ; i += 1)
+        await target.query(`select pg_create_logical_replication_slot($1, 'pgoutput', true)`, [
+          `full_${String(i)}`,
+        ]);
+    };
+    await expect(fill()).rejects.toMatchObject({ details: { sqlstate: '53400' } });
+    await runOperation(planners['switchover']!, { fleet, journal: noJournal });
+    expect(await target.query('select max(epoch) as epoch from repctl.epoch')).toEqual([{ epoch: 2 }]);
+  });
 });

@@ -50,14 +50,18 @@ async function client(
   let session: pg.Client | undefined;
   while (state.on) {
     try {
-      session ??= await connect(config.nodes[at]?.url ?? '', 1_000);
+      session ??= await begin(config.nodes[at]?.url ?? '');
       const results = (await within(
         session.query(transaction(random)),
         5_000,
       )) as unknown as pg.QueryResult[];
       state.writes += results.reduce((sum, { rowCount }) => sum + (rowCount ?? 0), 0);
-    } catch {
-      // Fenced, gone, or two clients in each other's way: the next node, or the same one later.
+    } catch (error) {
+      if (session !== undefined && IN_THE_WAY.has((error as { code?: string }).code ?? '')) {
+        await session.query('rollback').catch(() => undefined);
+        continue;
+      }
+      // Fenced or gone: the next node, or the same one later.
       session?.end().catch(() => undefined);
       session = undefined;
       at = (at + 1) % config.nodes.length;
@@ -65,6 +69,16 @@ async function client(
     }
   }
   await session?.end().catch(() => undefined);
+}
+
+/** Two clients in each other's way: 55P03 lock_not_available, 40P01 deadlock_detected, 23505 unique_violation. */
+const IN_THE_WAY = new Set(['55P03', '40P01', '23505']);
+
+/** Who waits for each other is found out after a second by the server; here the time is better used. */
+async function begin(url: string): Promise<pg.Client> {
+  const session = await connect(url, 1_000);
+  await session.query(`set lock_timeout = '20ms'`);
+  return session;
 }
 
 /** A transaction of about ten row changes: values, keys, rows that go and rows that come. */
