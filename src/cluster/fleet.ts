@@ -75,7 +75,10 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
         if (session?.alive) return session;
         const now = shared.get(name);
         // Whoever finds it dead first opens it again; the others wait for that one.
-        if (now === opening) shared.delete(name);
+        if (now === opening) {
+          shared.delete(name);
+          void session?.close();
+        }
         opening = now === opening ? undefined : now;
       }
       opening = open(name).then((session) => {

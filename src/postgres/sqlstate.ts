@@ -8,23 +8,35 @@ export interface ErrorContext {
   connection?: pg.ClientConfig;
 }
 
-/** The SQLSTATE of an error that came from a server, also through a RepctlError. */
-export function sqlStateOf(error: unknown): string | undefined {
-  if (error instanceof RepctlError) {
-    const state = error.details['sqlstate'];
-    return typeof state === 'string' ? state : sqlStateOf(error.cause);
-  }
+/** The server's own error, also through a RepctlError. */
+function serverError(error: unknown): pg.DatabaseError | undefined {
+  if (error instanceof RepctlError) return serverError(error.cause);
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && 'severity' in (error as object)
-    ? code
+    ? (error as pg.DatabaseError)
     : undefined;
 }
+
+/** The SQLSTATE of an error that came from a server, also through a RepctlError. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const state = error instanceof RepctlError ? error.details['sqlstate'] : undefined;
+  return typeof state === 'string' ? state : serverError(error)?.code;
+}
+
+/**
+ * Class 08 is also what a server says whose own connection failed, to the leader in CREATE SUBSCRIPTION or to a foreign
+ * server: an ERROR, after which the session goes on. Poolers say it of ours, as FATAL or 08P01 (protocol_violation).
+ */
+const isOurs = (error: unknown): boolean => {
+  const { code, severity } = serverError(error) ?? {};
+  return code === '08P01' || severity === 'FATAL' || severity === 'PANIC';
+};
 
 /** Whether the error means that the connection (not the statement) failed. */
 export function isConnectionLoss(error: unknown): boolean {
   const state = sqlStateOf(error);
-  if (state !== undefined)
-    return state.startsWith('08') || ['57P01', '57P02', '57P03', '57P05'].includes(state);
+  if (state?.startsWith('08')) return isOurs(error);
+  if (state !== undefined) return ['57P01', '57P02', '57P03', '57P05'].includes(state);
   return error instanceof RepctlError && ['node-unreachable', 'connection-lost'].includes(error.code);
 }
 
@@ -127,6 +139,13 @@ export function translateError(error: unknown, context: ErrorContext): RepctlErr
         'A lock is held by another session: repctl doctor.',
       );
     default:
+      if (state.startsWith('08') && !isOurs(error))
+        return make(
+          'way-lost',
+          `${node} got no connection to another server: ${text}`,
+          EXIT.unreachable,
+          'repctl doctor tries the way from each node to each other one.',
+        );
       return make(
         state.startsWith('08') || state.startsWith('57P') ? 'connection-lost' : 'sql-error',
         `${node}: ${text}`,
