@@ -28,11 +28,13 @@ export interface FenceUnderTraffic {
   /** End the sessions that hold the locks once the time is over, and try once more. */
   readonly terminateBlockers?: boolean;
   /**
-   * End at once the sessions whose commit waits for a synchronous standby, as on a leader that was succeeded: nobody
-   * follows it any more, so no wait helps. They have committed and were not acknowledged, and ending them tells no
-   * client otherwise; pg_cancel_backend would answer COMMIT (SyncRepWaitForLSN in syncrep.c).
+   * End the sessions whose commit waits for a synchronous standby, as on a leader that was succeeded: nobody follows it
+   * any more, so no wait helps. They have committed and were not acknowledged, and ending them tells no client
+   * otherwise; pg_cancel_backend would answer COMMIT (SyncRepWaitForLSN in syncrep.c). Opens a second session, by which
+   * they are ended while the locks are waited for: nobody new comes in before those, as clients that connect again at
+   * once would.
    */
-  readonly endUnconfirmed?: boolean;
+  readonly endUnconfirmed?: () => Promise<Session>;
   /**
    * In the same transaction, all locks held and no writer left: the barrier row, the event. Runs before the fence
    * goes up or after it came down, so that it may write to the fenced tables.
@@ -65,15 +67,14 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
   for (;;) {
     attempts += 1;
     try {
-      return { changed: await attempt(session, request), attempts, terminated };
+      const changed = await attempt(session, request, (count) => (terminated += count));
+      return { changed, attempts, terminated };
     } catch (error) {
       if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
       const over = performance.now() > deadline;
-      const asked = over || request.onWait !== undefined || request.endUnconfirmed === true;
+      const asked = over || request.onWait !== undefined;
       const blockers = asked ? await holdersOf(session, request.tables) : [];
       request.onWait?.(blockers);
-      const unconfirmed = blockers.filter(({ waitsForStandby }) => waitsForStandby);
-      if (request.endUnconfirmed === true) terminated += await endHolders(session, unconfirmed);
       if (over && (lastChance || request.terminateBlockers !== true))
         throw blocked(session, request, blockers);
       if (over) {
@@ -90,10 +91,44 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
 const holdersOf = async (session: Session, tables: readonly TableName[]): Promise<readonly LockHolder[]> =>
   tables.length === 0 ? [] : lockHolders(session, await session.query<FencedTable>(fencedTablesSql(tables)));
 
-const DEFAULT_LOCK_TIMEOUT_MS = 100;
+/** {@link FenceUnderTraffic.endUnconfirmed}, for as long as `work` takes. */
+async function endingUnconfirmed<T>(
+  { endUnconfirmed, tables }: FenceUnderTraffic,
+  ended: (count: number) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (endUnconfirmed === undefined) return work();
+  const other = await endUnconfirmed();
+  let over = false;
+  const ending = async () => {
+    while (!over) {
+      const holders = await holdersOf(other, tables);
+      const waiting = holders.filter(({ waitsForStandby }) => waitsForStandby);
+      ended(await endHolders(other, waiting));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  const all = ending().catch(() => undefined);
+  try {
+    return await work();
+  } finally {
+    over = true;
+    await all;
+    await other.close();
+  }
+}
 
-async function attempt(session: Session, request: FenceUnderTraffic): Promise<number> {
-  const { wanted, within, lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS } = request;
+const DEFAULT_LOCK_TIMEOUT_MS = 100;
+/** On a leader that was succeeded nobody has to be let through. */
+const SUCCEEDED_LOCK_TIMEOUT_MS = 1000;
+
+async function attempt(
+  session: Session,
+  request: FenceUnderTraffic,
+  ended: (count: number) => void,
+): Promise<number> {
+  const usual = request.endUnconfirmed === undefined ? DEFAULT_LOCK_TIMEOUT_MS : SUCCEEDED_LOCK_TIMEOUT_MS;
+  const { wanted, within, lockTimeoutMs = usual } = request;
   return session.transaction(async () => {
     // No subscriber may be there to confirm this commit, and a fenced leader gets none.
     await session.simple(
@@ -101,10 +136,8 @@ async function attempt(session: Session, request: FenceUnderTraffic): Promise<nu
     );
     const tables = await session.query<FencedTable>(fencedTablesSql(request.tables));
     const changing = tables.filter((table) => table.fence !== wanted);
-    if (tables.length > 0)
-      await session.simple(
-        `lock table ${tables.map((table) => `only ${qualified(table)}`).join(', ')} in share row exclusive mode`,
-      );
+    const lock = `lock table ${tables.map((table) => `only ${qualified(table)}`).join(', ')} in share row exclusive mode`;
+    if (tables.length > 0) await endingUnconfirmed(request, ended, () => session.simple(lock));
     if (wanted === 'enabled') await within?.(session);
     const statements = changing.flatMap((table) => [
       ...(table.fence === 'missing' ? [createFenceSql(table)] : []),

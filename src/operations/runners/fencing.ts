@@ -24,7 +24,7 @@ export async function fenceNode(
     wanted: 'enabled',
     timeoutMs: action.timeoutMs,
     terminateBlockers: action.terminateBlockers,
-    endUnconfirmed: action.endUnconfirmed,
+    ...(action.endUnconfirmed ? { endUnconfirmed: () => context.fleet.fresh(action.node) } : {}),
     onWait: (blockers) => {
       report({ message: `waits: ${blockers.map(holderText).join('; ')}` });
     },

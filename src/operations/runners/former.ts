@@ -22,7 +22,10 @@ export async function fenceFormer(
   const fencing = context.fleet
     .session(leader)
     .then((session) =>
-      setFence(session, { tables, wanted: 'enabled', timeoutMs: FENCE_MS, endUnconfirmed: true }),
+      setFence(session, {
+        ...{ tables, wanted: 'enabled', timeoutMs: FENCE_MS },
+        endUnconfirmed: () => context.fleet.fresh(leader),
+      }),
     )
     .then(
       () => 'fenced' as const,
