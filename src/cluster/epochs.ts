@@ -5,6 +5,7 @@ import type {
   Epoch,
   NodeSnapshot,
   ReachableNode,
+  ReservedEpoch,
   SenderInfo,
   SlotInfo,
   Snapshot,
@@ -36,12 +37,25 @@ export const epochBefore = (epochs: readonly Epoch[], epoch: number): Epoch | un
 export const epochAfter = (epochs: readonly Epoch[], epoch: number): Epoch | undefined =>
   epochs.findLast((row) => row.epoch > epoch);
 
+/** Promises of an epoch above `epoch` to nodes that do not answer: they may lead it, and nobody here has heard of it. */
+export function unheardPromises(snapshot: Snapshot, epoch: number): readonly ReservedEpoch[] {
+  const nodes = reachableNodes(snapshot);
+  const silent = nodes
+    .flatMap((node) => node.reserved ?? [])
+    .filter((one) => one.epoch > epoch && !nodes.some(({ name }) => name === one.node));
+  return [...new Map(silent.map((one) => [one.epoch, one])).values()];
+}
+
+/** Its newest epoch is none of the present leader's history: it led it unheard, or followed one that did. */
+export const knowsUnheard = (leader: ReachableNode, node: ReachableNode): boolean =>
+  epochOf(node) > 0 && !leader.epochs.some(({ epoch }) => epoch === epochOf(node));
+
 /**
  * The node was promoted, and gone before anybody heard of it: its newest epoch is none of the present leader's history.
  * From where the two differ nobody can tell.
  */
 export const ledUnheard = (leader: ReachableNode, node: ReachableNode): boolean =>
-  node.epochs[0]?.leader === node.name && !leader.epochs.some(({ epoch }) => epoch === epochOf(node));
+  node.epochs[0]?.leader === node.name && knowsUnheard(leader, node);
 
 /** The highest epoch among the reachable nodes of this cluster; undefined before `create`. */
 export function currentEpoch(snapshot: Snapshot): Epoch | undefined {

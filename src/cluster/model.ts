@@ -199,8 +199,8 @@ export interface ReachableNode {
   readonly subscriptions: readonly SubscriptionInfo[];
   readonly slots: readonly SlotInfo[];
   readonly standbyBases: readonly StandbyBase[];
-  /** Absent: none. */
-  readonly reserved?: readonly ReservedEpoch[];
+  /** null: this role may not read them. Absent: none. */
+  readonly reserved?: readonly ReservedEpoch[] | null;
   readonly senders: readonly SenderInfo[];
   /** Barriers of switchovers that are under way. */
   readonly barriers?: readonly Barrier[];

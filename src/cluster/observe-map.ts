@@ -181,7 +181,8 @@ export function toNode(
       epoch: it.epoch,
       baseLsn: it.base_lsn,
     })),
-    reserved: raw.reserved,
+    reserved:
+      greeting.present.includes('reserved') && !greeting.readable.includes('reserved') ? null : raw.reserved,
     senders: raw.senders.map(toSender),
     barriers: raw.barrier,
     preparedTransactions: raw.prepared.length,

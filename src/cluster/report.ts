@@ -5,6 +5,7 @@ import {
   currentEpoch,
   epochOf,
   fenced,
+  ledUnheard,
   ownSubscription,
   reachableLeader,
   senderFor,
@@ -91,6 +92,12 @@ export function isStaleLeader(snapshot: Snapshot, node: ReachableNode): boolean 
   // Attached again, its epoch row is on the way.
   const subscription = ownSubscription(node);
   return !subscription || (subscriptionEpoch(subscription.name) ?? 0) < current.epoch;
+}
+
+/** What makes a stale leader a replica, once it is fenced. */
+export function wayBack(snapshot: Snapshot, node: ReachableNode): string {
+  const leader = reachableLeader(snapshot);
+  return `repctl ${leader !== undefined && ledUnheard(leader, node) ? 'rewire' : 'rejoin'} ${node.name}`;
 }
 
 type Distance = Pick<NodeReport, 'appliedLsn' | 'behindBytes' | 'behindMs'>;

@@ -1,7 +1,8 @@
 import { Args } from '@oclif/core';
 import { ChangeCommand, type ChangeResult } from '../cli/change-command.js';
 import { fenceFlags, fenceTimeoutMs } from '../cli/fence-flags.js';
-import { isStaleLeader } from '../cluster/report.js';
+import { reachableNodes } from '../cluster/epochs.js';
+import { isStaleLeader, wayBack } from '../cluster/report.js';
 import { planFence } from '../operations/fence.js';
 
 export default class Fence extends ChangeCommand<typeof Fence> {
@@ -25,17 +26,18 @@ the cluster without a writer until unfence.`;
       timeoutMs: fenceTimeoutMs(this.flags, config),
       terminateBlockers: this.flags['terminate-blockers'],
     };
-    let stale = false;
+    let next = 'repctl status';
     return this.change({
       fleet: this.fleet(config),
       planner: (snapshot) => {
-        stale = snapshot.nodes.some(
-          (one) => one.reachable && one.name === node && isStaleLeader(snapshot, one),
+        const stale = reachableNodes(snapshot).find(
+          (one) => one.name === node && isStaleLeader(snapshot, one),
         );
+        if (stale !== undefined) next = wayBack(snapshot, stale);
         return planFence(snapshot, config, request);
       },
       question: `Stop all writes to ${node}?`,
-      next: () => (stale ? `repctl rejoin ${node}` : 'repctl status'),
+      next: () => next,
     });
   }
 }

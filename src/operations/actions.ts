@@ -283,6 +283,7 @@ export interface SaveStranded {
   /** The epoch in which the node led, who ended that, and up to where the successor had its WAL. */
   readonly reign: number;
   readonly successor: string;
+  readonly successorEpoch: number;
   readonly forkPoint: Lsn;
   /** The node's slot to decode. */
   readonly slot: string;
@@ -298,7 +299,7 @@ export interface Rejoin {
   readonly epoch: number;
   readonly reign: number;
   /** The epoch that ended that reign. */
-  readonly successor: number;
+  readonly successorEpoch: number;
   readonly forkPoint: Lsn;
   readonly slot: string;
   /** Users' tables. */

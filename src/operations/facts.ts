@@ -4,15 +4,12 @@ import type {
   Epoch,
   Finding,
   ReachableNode,
-  ReservedEpoch,
   SlotInfo,
   Snapshot,
   SubscriptionInfo,
 } from '../cluster/model.js';
-import { currentEpoch, majorityOf, reachableLeader, reachableNodes } from '../cluster/epochs.js';
+import { currentEpoch, reachableLeader, reachableNodes } from '../cluster/epochs.js';
 import { slotName, subscriptionEpoch, subscriptionName } from '../cluster/names.js';
-
-import type { Reservation } from './actions.js';
 
 export interface Facts {
   readonly config: ClusterConfig;
@@ -34,26 +31,6 @@ export const factsOf = (snapshot: Snapshot, config: ClusterConfig): Facts => ({
 
 export const nodeOf = (facts: Facts, name: string): ReachableNode | undefined =>
   facts.reachable.find((node) => node.name === name);
-
-/**
- * The number of the epoch that a promotion begins now. A node that was promoted and died before anybody heard of it
- * leads an epoch that no other node knows; but a majority has noted its number down, see reserveEpoch(). Such a number
- * is used again only where the node that it was for answers, and does not lead under it.
- */
-export const nextEpoch = (facts: Facts, epoch: number): number =>
-  reservedUnheard(facts).reduce((highest, reserved) => Math.max(highest, reserved.epoch), epoch) + 1;
-
-/** The numbers that were reserved for nodes which do not answer; past ones among them. */
-export const reservedUnheard = ({ reachable }: Facts): readonly ReservedEpoch[] =>
-  reachable
-    .flatMap((node) => node.reserved ?? [])
-    .filter(({ node }) => !reachable.some(({ name }) => name === node));
-
-/** By whom it is to be known before `leader` is promoted under that number: a majority, or as many as answer. */
-export function reservation({ config, reachable }: Facts, epoch: number, leader: string): Reservation {
-  const on = reachable.map(({ name }) => name).filter((name) => name !== leader);
-  return { epoch, node: leader, on, needed: Math.min(on.length, majorityOf(config.nodes.length) - 1) };
-}
 
 /** The subscription by which the node follows (or followed) the leader of `epoch`. */
 export const subscriptionOf = (node: ReachableNode, epoch: number): SubscriptionInfo | undefined =>

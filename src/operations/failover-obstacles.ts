@@ -2,6 +2,7 @@
 import { hasMajority } from '../cluster/epochs.js';
 import type { Epoch, Finding, ReachableNode } from '../cluster/model.js';
 import { type Facts, subscriptionOf } from './facts.js';
+import { reservationsHidden } from './next-epoch.js';
 import type { FailoverRequest } from './failover-request.js';
 
 /** What a living server says to somebody whom it does not let in. */
@@ -14,7 +15,7 @@ const ANSWERS = new Set([
 ]);
 
 export function obstacles(facts: Facts, epoch: Epoch, request: FailoverRequest): Finding[] {
-  const findings: Finding[] = [];
+  const findings: Finding[] = [...reservationsHidden(facts)];
   if (request.target === epoch.leader) {
     findings.push({
       code: 'target-is-leader',

@@ -6,19 +6,9 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN } from '../postgres/lsn.js';
 import type { Action, OperationStep } from './actions.js';
 import { behindNote, noCandidate, notACandidate, position, rankCandidates } from './failover-candidates.js';
-import {
-  type Facts,
-  factsOf,
-  isAttached,
-  nextEpoch,
-  noEpoch,
-  reservation,
-  reservedUnheard,
-  strangers,
-  subscriptionOf,
-  unknownNode,
-} from './facts.js';
+import { type Facts, factsOf, isAttached, noEpoch, strangers, subscriptionOf, unknownNode } from './facts.js';
 import { obstacles } from './failover-obstacles.js';
+import { nextEpoch, reservation, unheardNotes } from './next-epoch.js';
 import type { FailoverRequest } from './failover-request.js';
 import { knownLoss, lossNotes, riskNote, riskOf } from './failover-risk.js';
 import { stepFor } from './steps.js';
@@ -55,7 +45,7 @@ export function planFailover(
 
   const forkPoint = position(chosen, epoch) ?? ZERO_LSN;
   const siblings = facts.reachable.filter((node) => node.name !== chosen.name);
-  const next = nextEpoch(facts, epoch.epoch);
+  const next = nextEpoch(facts, epoch.epoch, chosen.name);
   const tail = tailSteps(facts, {
     operation: OPERATION,
     leader: chosen,
@@ -190,15 +180,6 @@ export function awaitedBack(snapshot: Snapshot, config: ClusterConfig): string |
   const former = leader === undefined ? epoch.leader : epoch.previousLeader;
   const node = reachable.find((one) => one.name === former);
   return former === null || (node !== undefined && isAttached(node, epoch.epoch)) ? undefined : former;
-}
-
-/** Who may lead an epoch of which nobody here has heard; see nextEpoch(). */
-function unheardNotes(facts: Facts, epoch: number): string[] {
-  const unheard = reservedUnheard(facts).filter((reserved) => reserved.epoch > epoch);
-  return [...new Map(unheard.map((reserved) => [reserved.epoch, reserved.node])).entries()].map(
-    ([number, node]) =>
-      `${node} was about to lead epoch ${String(number)} when it was last heard of: if it did, writes that it acknowledged are on ${node} alone, and that number is left out`,
-  );
 }
 
 /** Who is not there now and what to do about it later. */

@@ -2,7 +2,7 @@
 import type { ClusterConfig } from '../config/schema.js';
 import { epochOf, fenced, hasMajority, ownSubscription } from '../cluster/epochs.js';
 import type { Finding, ReachableNode, Snapshot } from '../cluster/model.js';
-import { isStaleLeader } from '../cluster/report.js';
+import { isStaleLeader, wayBack } from '../cluster/report.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
 import { type Facts, factsOf, isAttached, nodeOf, strangerFindings, unknownNode } from './facts.js';
@@ -38,7 +38,7 @@ export function planFence(snapshot: Snapshot, config: ClusterConfig, request: Fe
         : []),
       ...(isStaleLeader(snapshot, node)
         ? [
-            `${node.name} led epoch ${String(epochOf(node))} and may have writes that nobody else has; next: repctl rejoin ${node.name}`,
+            `${node.name} led epoch ${String(epochOf(node))} and may have writes that nobody else has; next: ${wayBack(snapshot, node)}`,
             ...unconfirmedAtFormer(node),
           ]
         : []),
@@ -123,7 +123,7 @@ function notTheLeader(facts: Facts, node: ReachableNode): Finding | undefined {
       'stale-leader',
       node.name,
       `${node.name} led epoch ${String(epochOf(node))}; ${epoch.leader} leads epoch ${String(epoch.epoch)}: unfenced there would be two writers.`,
-      `repctl rejoin ${node.name}`,
+      wayBack(snapshot, node),
     );
   if (epoch.leader !== node.name)
     return error(

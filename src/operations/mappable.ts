@@ -1,5 +1,5 @@
 /** Whether a node can be attached to a leader by mapping, without copying a row. Pure. */
-import { epochAfter } from '../cluster/epochs.js';
+import { epochAfter, epochOf } from '../cluster/epochs.js';
 import type { Epoch, ReachableNode } from '../cluster/model.js';
 import { slotName, subscriptionName } from '../cluster/names.js';
 import { type Lsn, compareLsn } from '../postgres/lsn.js';
@@ -48,6 +48,8 @@ export function whyNotMappable({
   const led = node.name === from.leader;
   if (led && !(nothingStranded ?? endedInPeace(node, leader, from)))
     return `${node.name} led epoch ${String(from.epoch)} and may hold transactions that nobody else has`;
+  if (epochOf(node) > from.epoch)
+    return `${node.name} has reached epoch ${String(epochOf(node))}, past epoch ${String(from.epoch)} from which ${leader.name} knows the way`;
   const subscription = subscriptionOf(node, from.epoch);
   if (!led && subscription === undefined)
     return `${node.name} has no subscription of epoch ${String(from.epoch)}, so what it has applied is not known`;

@@ -140,6 +140,7 @@ function beginning(
     leader: leader.name,
     epoch,
     reign: reign.epoch,
+    successorEpoch: reign.successor.epoch,
     forkPoint: reign.forkPoint,
   };
   const told = closed && savedFile(leader, node.name, reign.epoch) !== undefined;
@@ -157,7 +158,7 @@ function beginning(
               directory: request.directory,
             }),
           ]),
-      stepFor({ kind: 'rejoin', ...about, successor: reign.successor.epoch, slot: source.slot, tables }),
+      stepFor({ kind: 'rejoin', ...about, slot: source.slot, tables }),
     ],
     notes: [...notes, ...strandedNotes(node, request), methodNote(node, leader)],
   };

@@ -1,5 +1,5 @@
 /** `rewire NODE`: attach a node to the present leader by the cheapest safe method. */
-import { epochBefore, epochOf, ledUnheard } from '../cluster/epochs.js';
+import { epochBefore, epochOf, knowsUnheard, ledUnheard } from '../cluster/epochs.js';
 import type { ClusterConfig } from '../config/schema.js';
 import type {
   Epoch,
@@ -126,7 +126,7 @@ export function planRewire(
       stepFor({ kind: 'attach', node: node.name, leader: leader.name, epoch: epoch.epoch, from }),
     ]);
   }
-  if (request.recopy && ledUnheard(leader, node) && !request.acceptDataLoss)
+  if (request.recopy && knowsUnheard(leader, node) && !request.acceptDataLoss)
     return refused(OPERATION, [
       wouldDiscard(node, `repctl rewire ${node.name} compares, and keeps them in a file`),
     ]);
@@ -208,6 +208,8 @@ function whyNotMapped(node: ReachableNode, leader: ReachableNode, epoch: Epoch):
       ? `${node.name} has no subscription of epoch ${String(epoch.epoch)} any more`
       : `${node.name} followed ${leader.name} by ${old} from a later point than it had reached`;
   }
+  if (ledUnheard(leader, node))
+    return `${node.name} led epoch ${String(epochOf(node))}, of which ${leader.name} knows nothing, and may hold acknowledged writes that nobody else has`;
   const from = epochBefore(leader.epochs, epoch.epoch);
   return from?.epoch === epochOf(node)
     ? whyNotMappable({ node, leader, from, forkPoint: epoch.forkPoint ?? ZERO_LSN })
@@ -305,6 +307,6 @@ const wouldDiscard = (
   code: 'data-loss',
   severity: 'error',
   node: node.name,
-  message: `${node.name} was the leader and may hold acknowledged writes that nobody else has; a fresh copy throws them away.`,
+  message: `${node.name} was the leader, or followed one of whom nobody else has heard, and may hold acknowledged writes that nobody else has; a fresh copy throws them away.`,
   fix: `${instead}; repctl rewire ${node.name} --recopy --accept-data-loss does not.`,
 });

@@ -124,7 +124,7 @@ export async function runPlan(
       try {
         return await runSteps(plan, planner, { ...options, fleet: local, onEvent, onPlan, hooks, handover });
       } catch (error) {
-        if (handover.reserved !== undefined && nobodyPromoted(handover, error))
+        if (handover.reserved !== undefined && (await mayWithdraw(handover, error, options.lock)))
           await withdrawReservation(local, handover.reserved);
         throw error;
       }
@@ -157,6 +157,7 @@ async function runSteps(
     operator: operatorName(),
     reason: options.reason ?? null,
     stateDir: options.stateDir,
+    acceptMinority: options.acceptMinority === true || plan.acceptMinority === true,
   });
   const stopped: Quiesce[] = [];
   let done: FinishedStep[] = [];
@@ -205,10 +206,9 @@ async function runSteps(
 const wasRolledBack = (error: unknown): error is RepctlError =>
   error instanceof RepctlError && (error.exit === EXIT.rolledBack || error.details['rolledBack'] === true);
 
-/** For certain, and nobody else is about to be: without the lock another run's reservation could be taken back. */
-const nobodyPromoted = (handover: Handover, error: unknown): boolean =>
-  (handover.promotionSent !== true || wasRolledBack(error)) &&
-  !(error instanceof RepctlError && error.code === 'lock-lost');
+/** Nobody was promoted, for certain; and nobody else can be about to promote the same node. */
+const mayWithdraw = async (handover: Handover, error: unknown, lock: Lock | undefined): Promise<boolean> =>
+  (handover.promotionSent !== true || wasRolledBack(error)) && (lock === undefined || (await lock.verify()));
 
 const wasInterrupted = (error: unknown): boolean =>
   error instanceof RepctlError && error.exit === EXIT.interrupted;

@@ -4,6 +4,7 @@ import type { Epoch, Finding, PublishedTable, ReachableNode } from '../cluster/m
 import { slotName } from '../cluster/names.js';
 import { qualified } from '../postgres/quote.js';
 import { type Facts, isAttached, noEpoch, olderTombstones, subscriptionOf, unknownNode } from './facts.js';
+import { reservationsHidden } from './next-epoch.js';
 import type { SwitchoverRequest } from './switchover-request.js';
 
 /** Findings of `status` with which the leadership must not move; the others are no obstacle, or are looked at here. */
@@ -86,6 +87,8 @@ export function obstacles(
   request: SwitchoverRequest,
 ): Finding[] {
   const { target, without } = request;
+  const hidden = reservationsHidden(facts);
+  if (hidden.length > 0) return hidden;
   if (target === leader.name)
     return [
       error(

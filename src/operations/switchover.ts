@@ -9,17 +9,9 @@ import { type Planned, planned, refused } from '../plan/plan.js';
 import { ZERO_LSN, compareLsn } from '../postgres/lsn.js';
 import { planUpkeep } from '../replication/upkeep.js';
 import type { Action } from './actions.js';
-import {
-  type Facts,
-  factsOf,
-  hasStandbySlots,
-  isAttached,
-  nextEpoch,
-  reservation,
-  strangers,
-  subscriptionOf,
-} from './facts.js';
+import { type Facts, factsOf, hasStandbySlots, isAttached, strangers, subscriptionOf } from './facts.js';
 import { finishSteps } from './finish.js';
+import { nextEpoch, reservation, unheardNotes } from './next-epoch.js';
 import { stepFor } from './steps.js';
 import { midChange, namesWrong, notNow, obstacles } from './switchover-obstacles.js';
 import type { SwitchoverRequest } from './switchover-request.js';
@@ -55,7 +47,7 @@ export function planSwitchover(
   const subscription = target && subscriptionOf(target, epoch.epoch);
   if (target === undefined || subscription === undefined) return refused(OPERATION, notNow(facts));
 
-  const next = nextEpoch(facts, epoch.epoch);
+  const next = nextEpoch(facts, epoch.epoch, target.name);
   const reserve = reservation(facts, next, target.name);
   const others = facts.reachable.filter(
     (node) => node === leader || (node !== target && replicas.includes(node)),
@@ -82,6 +74,7 @@ export function planSwitchover(
       ...(barrier === undefined
         ? []
         : [`${leader.name} is fenced already, by a switchover that was interrupted`]),
+      ...unheardNotes(facts, epoch.epoch),
       ...longTransactions(leader, timeoutMs),
       ...request.without.map((name) => `${name} is left out; afterwards: repctl rewire ${name}`),
     ],

@@ -8,6 +8,7 @@ import { literal } from '../postgres/quote.js';
 export const reservedTableSql = `create table if not exists repctl.reserved (
      epoch integer primary key,
      node text not null,
+     run uuid not null,
      at timestamptz not null default clock_timestamp())`;
 
 /** Creates what is missing; safe to run again. */

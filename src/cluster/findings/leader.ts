@@ -3,15 +3,15 @@ import {
   epochOf,
   fenced,
   hasMajority,
-  ledUnheard,
   ownSubscription,
   reachableNodes,
   tombstones,
+  unheardPromises,
   writable,
 } from '../epochs.js';
 import type { Finding, ReachableNode } from '../model.js';
 import { subscriptionEpoch } from '../names.js';
-import { isStaleLeader } from '../report.js';
+import { isStaleLeader, wayBack } from '../report.js';
 import { membership, twins } from './membership.js';
 import type { View } from './view.js';
 
@@ -125,6 +125,14 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
       fix: `repctl subscription disable ${following.name}`,
     });
   }
+  for (const { epoch, node } of unheardPromises(view.snapshot, view.epoch))
+    findings.push({
+      code: 'epoch-promised',
+      severity: 'warning',
+      node,
+      message: `was about to lead epoch ${String(epoch)} when it was last heard of: if it did, it counts as the leader once it is back, and what ${leader.name} writes until then as stranded`,
+      fix: 'repctl switchover, before it is back, takes a higher number',
+    });
   const kept = tombstones(leader);
   const attached = view.reports.every(
     (it) => it.role === 'leader' || it.state === 'streaming' || it.state === 'catching-up',
@@ -186,8 +194,7 @@ function staleness(view: View, node: ReachableNode): readonly Finding[] {
   if (reached === 0 || reached >= view.epoch) return [];
   if (isStaleLeader(view.snapshot, node)) {
     const closed = fenced(node);
-    const unheard = view.leader !== undefined && ledUnheard(view.leader, node);
-    const back = unheard ? `repctl rewire ${node.name}` : `repctl rejoin ${node.name}`;
+    const back = wayBack(view.snapshot, node);
     return [
       {
         code: closed ? 'stale-leader' : 'stale-leader-unfenced',

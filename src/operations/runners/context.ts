@@ -16,6 +16,8 @@ export interface RunnerContext {
   readonly reason: string | null;
   /** Where files that outlive the run go (rows that were overwritten); without one nothing is kept. */
   readonly stateDir?: string | undefined;
+  /** The operator goes on although fewer than a majority can be reached. */
+  readonly acceptMinority?: boolean | undefined;
   /** What the steps of a switchover hand on to each other. */
   readonly handover?: Handover;
 }

@@ -2,7 +2,7 @@
 import type { TableName } from '../../cluster/model.js';
 import type { Lsn } from '../../postgres/lsn.js';
 import type { Session } from '../../postgres/session.js';
-import type { Reservation } from '../actions.js';
+import type { Reserved } from './reserve.js';
 import type { SequenceUse } from '../../replication/sequences.js';
 
 /** Shared by the runners of one run; each field is set by the step that knows it. */
@@ -10,7 +10,7 @@ export interface Handover {
   target?: Target;
   fence?: Fenced;
   /** The number of the coming epoch was noted down on other nodes, or on some of them. */
-  reserved?: Reservation;
+  reserved?: Reserved;
   /** The fence's transaction was sent; whether it committed is another matter. */
   fenceSent?: { readonly leader: string; readonly pid: number };
   /** The promotion's transaction was sent. */

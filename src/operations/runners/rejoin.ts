@@ -79,7 +79,7 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
  * the next transaction of its successor; undefined when that is not so, or the way back is not known.
  */
 async function attachedByMapping(context: RunnerContext, action: Rejoin): Promise<StepResult> {
-  if (action.epoch !== action.successor) return undefined;
+  if (action.epoch !== action.successorEpoch) return undefined;
   const { node, leader: to, epoch, reign: from } = action;
   try {
     const result = await attach(context, {
@@ -147,7 +147,7 @@ async function setRight(
       slot: slot.name,
       keys,
       upTo: moment.lsn,
-      successorEpoch: action.successor,
+      successorEpoch: action.successorEpoch,
     });
     if (!changed.complete)
       return { why: `slot ${slot.name} on ${leader.name} does not reach back to the fork` };

@@ -61,7 +61,7 @@ const headerOf = (context: RunnerContext, action: SaveStranded): StrandedHeader 
   node: action.node,
   epoch: action.reign,
   successor: action.successor,
-  successorEpoch: action.reign + 1,
+  successorEpoch: action.successorEpoch,
   forkPoint: action.forkPoint,
   source: 'wal',
 });
@@ -187,9 +187,8 @@ async function touchedOn(
 ): Promise<Touched> {
   const upTo = await flushNow(await fleet.session(action.leader));
   const slot = slotName(action.node);
-  const changed = await changedSince(session, { slot, keys, upTo, successorEpoch: action.reign + 1 }).catch(
-    () => undefined,
-  );
+  const { successorEpoch } = action;
+  const changed = await changedSince(session, { slot, keys, upTo, successorEpoch }).catch(() => undefined);
   return changed?.complete === true ? changed.keys : { has: () => true };
 }
 

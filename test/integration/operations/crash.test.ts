@@ -119,6 +119,9 @@ describe('killed on the way', () => {
     const before = await look();
     const epoch = before.epoch?.epoch ?? 0;
     const first = before.epoch?.leader ?? '';
+    // As in a cluster that was created before there were promises.
+    for (const { name } of servers.config.nodes)
+      await (await fleet.session(name)).simple('drop table repctl.reserved');
     await killNode(servers.sandbox, first);
     const promotion = 4;
     expect(await crash({ operation: 'failover', node: '', kill: { step: promotion, delayMs: null } })).toBe(

@@ -81,6 +81,7 @@ describe('stranded writes', () => {
       epoch: 2,
       reign: reign.epoch,
       successor: reign.successor.leader,
+      successorEpoch: reign.successor.epoch,
       forkPoint: reign.forkPoint,
       slot: source.slot,
       directory,

@@ -7,7 +7,7 @@ import { planFailover } from '../../../src/operations/failover.js';
 import type { FailoverRequest } from '../../../src/operations/failover-request.js';
 import { hasAllOf } from '../../../src/operations/runners/drain.js';
 import { planPromote } from '../../../src/operations/promote.js';
-import { advanced, bareNode, simulate, unreachable } from '../../support/simulate.js';
+import { advanced, bareNode, nodeIn, simulate, unreachable } from '../../support/simulate.js';
 
 const config: ClusterConfig = {
   cluster: 'shop',
@@ -59,12 +59,43 @@ describe('failover: the number of the epoch', () => {
     edit(twoGone(), on, (one) => ({ ...one, reserved: [{ epoch: 2, node }] }));
   const plan = (snapshot: Snapshot) => planFailover(snapshot, config, { ...request, acceptMinority: true });
 
-  it('is the next; one reserved for a node that does not answer is left out, and that is said', () => {
+  it('is the next; one that was promised to another node is left out, and that is said of one that is silent', () => {
+    expect(plan(reserved('n4', 'n3'))).toMatchObject({
+      plan: { title: 'Fail over from n1 to n4 (epoch 3)' },
+    });
     const left = plan(reserved('n3', 'n2'));
     expect(left).toMatchObject({ plan: { title: 'Fail over from n1 to n4 (epoch 3)' } });
     expect(JSON.stringify(left)).toContain('n2 was about to lead epoch 2');
-    for (const free of [reserved('n3', 'n4'), reserved('n4', 'n3'), twoGone()])
+    for (const free of [reserved('n3', 'n4'), twoGone()])
       expect(plan(free)).toMatchObject({ plan: { title: 'Fail over from n1 to n4 (epoch 2)' } });
+  });
+
+  it('that was led unheard keeps its leader from being attached by mapping', () => {
+    const begun = plan(reserved('n3', 'n2'));
+    if (begun.kind === 'refused') throw new Error('refused');
+    const until = begun.plan.steps.findIndex(({ action }) => action.kind === 'promote') + 1;
+    const led = begun.plan.steps
+      .slice(0, until)
+      .reduce<Snapshot>((all, { action }) => simulate(all, action), {
+        ...withoutLeader(),
+        nodes: [
+          ...reserved('n3', 'n2').nodes.filter(({ name }) => name !== 'n2'),
+          nodeIn(withoutLeader(), 'n2'),
+        ],
+      });
+    const [first] = nodeIn(led, 'n4').epochs;
+    if (first === undefined) throw new Error('nobody leads');
+    const back = (epochs: ReachableNode['epochs']) => plan(edit(led, 'n2', (one) => ({ ...one, epochs })));
+    const known = nodeIn(led, 'n2').epochs;
+    expect(JSON.stringify(back(known))).toContain('attach:n2');
+    const unheard = JSON.stringify(back([{ ...first, epoch: 2, leader: 'n2' }, ...known]));
+    expect(unheard).not.toContain('attach:n2');
+    expect(unheard).toContain('n2 stays detached: n2 has reached epoch 2, past epoch 1');
+  });
+
+  it('is not given where promises cannot be read', () => {
+    const hidden = edit(withoutLeader(), 'n3', (one) => ({ ...one, reserved: null }));
+    expect(promoted(hidden)).toBe('reservations-hidden');
   });
 
   it('is reserved on as many as answer, and must be on a majority with the new leader', () => {
