@@ -1,6 +1,7 @@
 /** Writes down the number of a coming epoch on other nodes, before anybody is promoted under it: see next-epoch.ts. */
 import { randomUUID } from 'node:crypto';
 import type { Fleet } from '../../cluster/fleet.js';
+import { within } from '../../cluster/within.js';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { reservedTableSql } from '../../replication/metadata.js';
@@ -19,6 +20,9 @@ returning epoch`;
 
 /** How long the others are waited for once enough have it, milliseconds: nobody takes writes meanwhile. */
 const OTHERS_MS = 100;
+
+/** A node that froze meanwhile is not waited for. */
+const WITHDRAW_MS = 1000;
 
 /** A reservation with the run that made it. */
 export interface Reserved extends Reservation {
@@ -78,10 +82,9 @@ async function reserveOn(fleet: Fleet, name: string, { epoch, node, run }: Reser
 
 /** Takes back what this run noted down, once it is certain that it promoted nobody. Where it cannot be reached a number is left out. */
 export async function withdrawReservation(fleet: Fleet, { epoch, run, on }: Reserved): Promise<void> {
-  await Promise.allSettled(
-    on.map(async (name) => {
-      const session = await fleet.session(name);
-      await session.query('delete from repctl.reserved where epoch = $1 and run = $2', [epoch, run]);
-    }),
-  );
+  const withdraw = async (name: string) => {
+    const session = await fleet.session(name);
+    await session.query('delete from repctl.reserved where epoch = $1 and run = $2', [epoch, run]);
+  };
+  await Promise.allSettled(on.map((name) => within(WITHDRAW_MS, name, withdraw(name))));
 }
