@@ -52,6 +52,18 @@ const SABOTAGES: readonly Sabotage[] = [
     ],
     cells: seeds('reconcile:whole:nobody:back', 2),
   },
+  {
+    what: 'an epoch that was promised to one node is given to another',
+    edits: [
+      {
+        file: 'src/operations/next-epoch.ts',
+        find: 'Math.max(highest, one.epoch), epoch) + 1',
+        replace: 'Math.max(highest, Math.min(one.epoch, epoch)), epoch) + 1',
+      },
+    ],
+    // The successor is killed as it commits its epoch, of which nobody else has heard.
+    cells: ['failover:in-5@6s:target:on:1100048'],
+  },
 ];
 
 describe('planted faults, struck', () => {

@@ -48,7 +48,7 @@ describe('two operators at once', () => {
   it('without the lock it is noticed', async () => {
     const rounds = await races(3, {
       file: 'src/cluster/lock-sql.ts',
-      find: 'select pg_try_advisory_lock(${key}) as got',
+      find: 'select pg_try_advisory_lock(${keyOf(what)}) as got',
       replace: 'select true as got',
     });
     const violations = rounds.flatMap((one) => one.violations);
