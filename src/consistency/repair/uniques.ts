@@ -1,6 +1,6 @@
 /** Unique indexes of a table on a replica, and the rows in them that have a value of a row that is to come. */
 import { ident } from '../../postgres/quote.js';
-import { keyText } from '../blocks.js';
+import { keyText, valuesText } from '../blocks.js';
 import { fromTable, rowHash } from '../digest.js';
 import type { ReconcileTable } from '../reconcile/table.js';
 
@@ -59,11 +59,10 @@ export function obstacleSql({ plan, node }: ReconcileTable, index: UniqueIndex):
     index.expressions.every((expression) =>
       index.columns.some((name) => [name, ident(name)].includes(expression)),
     );
-  const texts = `array[${plan.columns.map(({ name }) => `t.${ident(name)}::text`).join(', ')}]::text[]`;
   const identity = `array[${plan.key.map(({ name }) => `format('%s', t.${ident(name)})`).join(', ')}]::text[]`;
   const select =
     `select x.n, ${keyText(plan)} as key, ${rowHash(plan.columns, plan.flavour)}::text as hash, ` +
-    `t.xmin::text as version, ${texts} as values, ${identity} as identity`;
+    `t.xmin::text as version, to_json(${valuesText(plan)}) as values, ${identity} as identity`;
   const coming =
     `(select u.n${plain ? '' : `, v.*`} ${plain ? `, ${typed.join(', ')}` : ''} from unnest($1::int4[], ${arrays.join(', ')}) u(n, ${names.join(', ')})` +
     (plain

@@ -168,3 +168,20 @@ it('what is overwritten is a line of JSON each, whatever is in it: line ends in 
     expect(row.t.length).toBe(row.id % 40 === 0 ? 1048577 : 4);
   }
 });
+
+it('more SQL than anybody reads is refused, and nothing is changed', async () => {
+  await leader.simple(
+    `insert into docs select g, '{}', repeat('x', 1048576) from generate_series(1001, 1065) g`,
+  );
+  const missing = 'select from docs where id > 1000';
+  await until(
+    () => admin.simple(missing),
+    (found) => found.length === 65,
+  );
+  await admin.simple('delete from docs where id > 1000');
+  const refused = await failing(cli, ['repair', 'docs', '--dry-run', '--sql'], 6);
+  expect(refused).toMatchObject({ code: 'sql-too-long', hint: expect.stringContaining('--sql') as unknown });
+  expect(await admin.simple(missing)).toHaveLength(0);
+  expect(await cli.run(['repair', 'docs', '--yes'])).toMatchObject({ code: 0 });
+  expect(await admin.simple(missing)).toHaveLength(65);
+});
