@@ -46,14 +46,18 @@ export function unheardPromises(snapshot: Snapshot, epoch: number): readonly Res
   return [...new Map(silent.map((one) => [one.epoch, one])).values()];
 }
 
-/** Its newest epoch is none of the present leader's history: it led it unheard, or followed one that did. */
-export const knowsUnheard = (leader: ReachableNode, node: ReachableNode): boolean =>
-  epochOf(node) > 0 && !leader.epochs.some(({ epoch }) => epoch === epochOf(node));
-
 /**
- * The node was promoted, and gone before anybody heard of it: its newest epoch is none of the present leader's history.
- * From where the two differ nobody can tell.
+ * Its newest epoch is none of the present leader's history: it led it unheard, or followed one that did. Where both
+ * sides of a partition were forced, that history may have another leader's epoch of the same number.
  */
+export const knowsUnheard = (leader: ReachableNode, node: ReachableNode): boolean => {
+  const [own] = node.epochs;
+  return (
+    own !== undefined && !leader.epochs.some((row) => row.epoch === own.epoch && row.leader === own.leader)
+  );
+};
+
+/** The node was promoted, and the present leader has never heard of it: from where the two differ nobody can tell. */
 export const ledUnheard = (leader: ReachableNode, node: ReachableNode): boolean =>
   node.epochs[0]?.leader === node.name && knowsUnheard(leader, node);
 

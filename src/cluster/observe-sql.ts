@@ -11,7 +11,7 @@ export interface Greeting {
   readonly version_num: number;
   /** Tables of schema repctl that exist. */
   readonly present: readonly string[];
-  /** Those of them that this role may read. */
+  /** Those of them that this role may read; `reserved` only where it may write there too. */
   readonly readable: readonly string[];
   /** EXECUTE is checked when a query starts, not when the call is reached: a CASE would not protect it. */
   readonly origins: boolean;
@@ -27,7 +27,9 @@ export const greetingSql = `
                 where n.nspname = 'repctl' and c.relkind = 'r') as present,
          array(select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = 'repctl' and c.relkind = 'r'
-                  and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')) as readable,
+                  and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+                  and (c.relname <> 'reserved' or (has_table_privilege(c.oid, 'insert')
+                       and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete')))) as readable,
          has_function_privilege('pg_catalog.pg_show_replication_origin_status()', 'execute') as origins,
          has_function_privilege('pg_catalog.pg_control_system()', 'execute') as control`;
 

@@ -50,6 +50,9 @@ export function whyNotMappable({
     return `${node.name} led epoch ${String(from.epoch)} and may hold transactions that nobody else has`;
   if (epochOf(node) > from.epoch)
     return `${node.name} has reached epoch ${String(epochOf(node))}, past epoch ${String(from.epoch)} from which ${leader.name} knows the way`;
+  const own = node.epochs[0];
+  if (own?.epoch === from.epoch && own.leader !== from.leader)
+    return `${node.name} knows ${own.leader} as the leader of epoch ${String(from.epoch)}, and ${leader.name} knows ${from.leader}`;
   const subscription = subscriptionOf(node, from.epoch);
   if (!led && subscription === undefined)
     return `${node.name} has no subscription of epoch ${String(from.epoch)}, so what it has applied is not known`;

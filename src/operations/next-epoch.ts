@@ -7,8 +7,8 @@
  * told for certain: a promotion may be on its way to a server whose operator is gone already.
  */
 import { majorityOf, unheardPromises } from '../cluster/epochs.js';
+import { reservedHidden } from '../cluster/findings/membership.js';
 import type { Finding, ReservedEpoch } from '../cluster/model.js';
-import { ident } from '../postgres/quote.js';
 import type { Reservation } from './actions.js';
 import type { Facts } from './facts.js';
 
@@ -21,10 +21,13 @@ export const nextEpoch = (facts: Facts, epoch: number, target: string): number =
     .filter(({ node }) => node !== target)
     .reduce((highest, one) => Math.max(highest, one.epoch), epoch) + 1;
 
-/** By whom it is to be known before `leader` is promoted under that number: a majority, or as many as answer. */
+/**
+ * By whom it is to be known before `leader` is promoted under that number: a majority, or as many as answer. `leader` is
+ * one of them: while its promotion is on its way to it, its own table is all that tells.
+ */
 export function reservation({ config, reachable }: Facts, epoch: number, leader: string): Reservation {
-  const on = reachable.map(({ name }) => name).filter((name) => name !== leader);
-  return { epoch, node: leader, on, needed: Math.min(on.length, majorityOf(config.nodes.length) - 1) };
+  const on = reachable.filter(({ metadata }) => metadata !== 'missing').map(({ name }) => name);
+  return { epoch, node: leader, on, needed: Math.min(on.length, majorityOf(config.nodes.length)) };
 }
 
 /** Who may lead an epoch above `epoch` of which nobody that answers has heard, for the plan of a promotion. */
@@ -38,10 +41,4 @@ export const unheardNotes = (facts: Facts, epoch: number): string[] =>
 export const reservationsHidden = ({ reachable }: Facts): Finding[] =>
   reachable
     .filter(({ reserved: seen }) => seen === null)
-    .map(({ name, user }) => ({
-      code: 'reservations-hidden',
-      severity: 'error',
-      node: name,
-      message: `${name} does not show this role which epochs were promised to whom.`,
-      fix: `On ${name}, as the owner of repctl.reserved: grant select, insert, update, delete on repctl.reserved to ${ident(user)}`,
-    }));
+    .map((node) => ({ ...reservedHidden(node), severity: 'error' }));

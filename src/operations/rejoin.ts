@@ -243,8 +243,8 @@ function notFormerLeader(facts: Facts, node: ReachableNode): Finding {
     return error(
       'epoch-unknown',
       node.name,
-      `${node.name} led epoch ${String(epochOf(node))} and was gone before anybody heard of it: nobody can tell from where it and ${facts.epoch?.leader ?? 'the leader'} differ.`,
-      `repctl rewire ${node.name} compares whole tables; rows that only ${node.name} has, or has otherwise, are kept in a file`,
+      `${node.name} led epoch ${String(epochOf(node))}, of which ${facts.leader.name} has never heard: nobody can tell from where it and ${facts.epoch?.leader ?? 'the leader'} differ.`,
+      `repctl fence ${node.name}, then repctl rewire ${node.name}: it compares whole tables; rows that only ${node.name} has, or has otherwise, are kept in a file`,
     );
   return error(
     'not-a-former-leader',

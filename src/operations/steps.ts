@@ -28,7 +28,7 @@ const tombstoneSql = (name: string): string[] => [
   `alter subscription ${ident(name)} set (slot_name = none)`,
 ];
 const reserveText = ({ epoch, node, on }: Reservation): string =>
-  `-- on ${on.join(', ')}: insert into repctl.reserved (epoch, node) values (${String(epoch)}, ${literal(node)})`;
+  `-- on ${on.join(', ')}: insert into repctl.reserved (epoch, node, run) values (${String(epoch)}, ${literal(node)}, '<this run>')`;
 
 /** The step for an action. `group` lets consecutive steps run at the same time. */
 export function stepFor(action: Action, group?: string): OperationStep {

@@ -72,9 +72,11 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
     } catch (error) {
       if (!PASSING.has(sqlStateOf(error) ?? '')) throw error;
       const over = performance.now() > deadline;
-      const asked = over || request.onWait !== undefined;
+      const asked = over || request.onWait !== undefined || request.endUnconfirmed !== undefined;
       const blockers = asked ? await holdersOf(session, request.tables) : [];
       request.onWait?.(blockers);
+      // Where the server has no connection free for a second session.
+      if (request.endUnconfirmed !== undefined) terminated += await endWaiting(session, blockers);
       if (over && (lastChance || request.terminateBlockers !== true))
         throw blocked(session, request, blockers);
       if (over) {
@@ -98,14 +100,16 @@ async function endingUnconfirmed<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (endUnconfirmed === undefined) return work();
-  const other = await endUnconfirmed();
   let over = false;
   const ending = async () => {
-    while (!over) {
-      const holders = await holdersOf(other, tables);
-      const waiting = holders.filter(({ waitsForStandby }) => waitsForStandby);
-      ended(await endHolders(other, waiting));
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    const other = await endUnconfirmed();
+    try {
+      while (!over) {
+        ended(await endWaiting(other, await holdersOf(other, tables)));
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    } finally {
+      await other.close();
     }
   };
   const all = ending().catch(() => undefined);
@@ -114,9 +118,14 @@ async function endingUnconfirmed<T>(
   } finally {
     over = true;
     await all;
-    await other.close();
   }
 }
+
+const endWaiting = (session: Session, holders: readonly LockHolder[]): Promise<number> =>
+  endHolders(
+    session,
+    holders.filter(({ waitsForStandby }) => waitsForStandby),
+  );
 
 const DEFAULT_LOCK_TIMEOUT_MS = 100;
 /** On a leader that was succeeded nobody has to be let through. */

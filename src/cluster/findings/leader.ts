@@ -131,7 +131,9 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
       severity: 'warning',
       node,
       message: `was about to lead epoch ${String(epoch)} when it was last heard of: if it did, it counts as the leader once it is back, and what ${leader.name} writes until then as stranded`,
-      fix: 'repctl switchover, before it is back, takes a higher number',
+      fix: view.snapshot.nodes.some(({ name }) => name !== node && name !== leader.name)
+        ? `repctl switchover --without ${node}, before it is back, takes a higher number`
+        : `Bring ${node} back, then repctl status`,
     });
   const kept = tombstones(leader);
   const attached = view.reports.every(

@@ -1,4 +1,5 @@
 /** Findings about whether each database is the one that the configuration means. Pure. */
+import { ident } from '../../postgres/quote.js';
 import { reachableNodes } from '../epochs.js';
 import type { Finding, ReachableNode } from '../model.js';
 import type { View } from './view.js';
@@ -23,6 +24,7 @@ export function membership(view: View, node: ReachableNode): readonly Finding[] 
       fix: 'repctl cluster create',
     });
   }
+  if (node.metadata === 'present' && node.reserved === null) findings.push(reservedHidden(node));
   const foreign = node.clusterName !== null && node.clusterName !== view.config.cluster;
   if (foreign && !view.config.clusterAssumed) {
     findings.push({
@@ -47,6 +49,15 @@ export function membership(view: View, node: ReachableNode): readonly Finding[] 
   }
   return findings;
 }
+
+/** No leader is promoted where it cannot be noted down beforehand. */
+export const reservedHidden = ({ name, user }: ReachableNode): Finding => ({
+  code: 'reservations-hidden',
+  severity: 'warning',
+  node: name,
+  message: `${user} may not see and note down on ${name} which epochs were promised to whom: no leader can be promoted`,
+  fix: `On ${name}, as the owner of repctl.reserved: grant select, insert, update, delete on repctl.reserved to ${ident(user)}`,
+});
 
 const isSameDatabase = (a: ReachableNode, b: ReachableNode): boolean =>
   a.identity !== null &&

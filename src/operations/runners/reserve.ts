@@ -39,6 +39,7 @@ export async function reserveEpoch(context: RunnerContext, reservation: Reservat
   const reserved = { ...reservation, run: randomUUID() };
   if (context.handover !== undefined) context.handover.reserved = reserved;
   const failures: string[] = [];
+  const taken: string[] = [];
   let told = 0;
   await new Promise<void>((resolve) => {
     const end = () => {
@@ -48,24 +49,39 @@ export async function reserveEpoch(context: RunnerContext, reservation: Reservat
     };
     for (const name of on)
       void reserveOn(context.fleet, name, reserved)
-        .then(() => (told += 1))
+        .then((noted) => {
+          if (!noted) taken.push(name);
+          told += 1;
+        })
         .catch((error: unknown) => failures.push(messageOf(error)))
         .finally(end);
     end();
   });
+  const details = { epoch, node };
+  if (taken.length > 0)
+    throw new RepctlError(
+      'not-reserved',
+      `Epoch ${String(epoch)} was promised to another node than ${node} meanwhile (${taken.join(', ')}).`,
+      {
+        exit: EXIT.refused,
+        hint: 'Nobody was promoted. Run the same command again: it takes a higher number.',
+        details,
+      },
+    );
   if (told >= needed) return;
   throw new RepctlError(
     'not-reserved',
-    `${String(needed)} other nodes must know that ${node} is about to lead epoch ${String(epoch)}, and ${String(told)} could be told: ${failures.join('; ')}`,
+    `${String(needed)} nodes must know that ${node} is about to lead epoch ${String(epoch)}, and ${String(told)} could be told: ${failures.join('; ')}`,
     {
       exit: EXIT.refused,
       hint: 'Nobody was promoted. Mend these nodes; or, if you know that nobody else leads, add --accept-minority.',
-      details: { epoch, node },
+      details,
     },
   );
 }
 
-async function reserveOn(fleet: Fleet, name: string, { epoch, node, run }: Reserved): Promise<void> {
+/** False: that number was promised to another node. */
+async function reserveOn(fleet: Fleet, name: string, { epoch, node, run }: Reserved): Promise<boolean> {
   const session = await fleet.session(name);
   const reserve = () => session.query(RESERVE_SQL, [epoch, node, run]);
   let rows: unknown[];
@@ -77,7 +93,7 @@ async function reserveOn(fleet: Fleet, name: string, { epoch, node, run }: Reser
     await session.simple(reservedTableSql);
     rows = await reserve();
   }
-  if (rows.length === 0) throw new Error(`${name}: that number was promised to another node meanwhile`);
+  return rows.length > 0;
 }
 
 /** Takes back what this run noted down, once it is certain that it promoted nobody. Where it cannot be reached a number is left out. */

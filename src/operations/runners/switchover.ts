@@ -91,7 +91,11 @@ async function holdingBarrier(context: RunnerContext, name: string): Promise<str
 export async function handOver(context: SwitchoverContext, action: Promote): Promise<StepResult> {
   const { handover } = context;
   const target = handover.target ?? (await resumed(context, action));
-  if (target === undefined) return undefined;
+  if (target === undefined) {
+    // By an earlier run, but it is there: nobody may take the fence of the former leader down any more.
+    handover.promotionSent = true;
+    return undefined;
+  }
   const fence = handover.fence ?? (await fenceOf(context, action));
   const used = highestInUseSql(target.sequences);
   // Nothing is written here but by the apply worker, and that has nothing left to apply: whatever came from the

@@ -106,10 +106,10 @@ describe('failover: the number of the epoch', () => {
         : planned.plan.steps.find(({ action }) => action.kind === 'promote')?.action;
     };
     expect(promotion(withoutLeader())).toMatchObject({
-      reserve: { epoch: 2, node: 'n4', on: ['n2', 'n3'], needed: 2 },
+      reserve: { epoch: 2, node: 'n4', on: ['n2', 'n3', 'n4'], needed: 3 },
     });
     expect(promotion(twoGone())).toMatchObject({
-      reserve: { epoch: 2, node: 'n4', on: ['n3'], needed: 1 },
+      reserve: { epoch: 2, node: 'n4', on: ['n3', 'n4'], needed: 2 },
     });
   });
 });

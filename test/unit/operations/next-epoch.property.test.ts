@@ -27,7 +27,7 @@ const attempt = fc.record({
 
 it('two nodes never lead the same epoch, as long as each promotion reaches a majority', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 3, max: 7 }), fc.array(attempt, { maxLength: 30 }), (size, attempts) => {
+    fc.property(fc.constantFrom(3, 3, 3, 4, 5, 7), fc.array(attempt, { maxLength: 12 }), (size, attempts) => {
       const names = Array.from({ length: size }, (_, index) => `n${String(index + 1)}`);
       const nodes = names.map((name) => ({ name, url: `postgres://${name}/shop`, priority: 100 }));
       const config = { cluster: 'shop', nodes } as unknown as ClusterConfig;
@@ -81,6 +81,6 @@ it('two nodes never lead the same epoch, as long as each promotion reaches a maj
         if (commits === 'taken back') for (const [name, all] of before) change(name, { reserved: all });
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 5000 },
   );
 });

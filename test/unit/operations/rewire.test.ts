@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ReachableNode, Snapshot } from '../../../src/cluster/model.js';
 import type { ClusterConfig } from '../../../src/config/schema.js';
+import { planRejoin } from '../../../src/operations/rejoin.js';
 import { type RewireRequest, planRewire } from '../../../src/operations/rewire.js';
 import type { Planned } from '../../../src/plan/plan.js';
 import { epochRow, nodeOf, slotOf, subscriptionOf, tableOf } from '../../support/snapshots.js';
@@ -61,6 +62,38 @@ describe('a node that missed a failover', () => {
     expect(methodOf(plan(afterFailover(5000 * MIB), { reconcile: true }))).toMatch(
       /^method: reconcile, because it was asked for; cost: one digest scan of about 1,000,000 rows/,
     );
+  });
+});
+
+describe('two sides of a partition that both were forced, and gave one number twice', () => {
+  const first = epochRow(1, 'n1');
+  const second = epochRow(2, 'n1', 'n1');
+  const back = (own: ReachableNode['epochs']): Snapshot =>
+    snapshotOf(
+      nodeOf('n2', {
+        epochs: [{ ...epochRow(3, 'n2', 'n1'), forkPoint: '0/2000' }, second, first],
+        subscriptions: [subscriptionOf('n2', 2, { enabled: false, slotName: null })],
+        slots: [slotOf('n3')],
+        standbyBases: [{ sibling: 'n3', epoch: 2, baseLsn: '0/1000' }] as ReachableNode['standbyBases'],
+      }),
+      nodeOf('n3', { epochs: own, subscriptions: [subscriptionOf('n3', 2)] }),
+    );
+
+  it('who followed the other leader of that number is not mapped', () => {
+    expect(methodOf(plan(back([second, first])))).toMatch(/^method: mapped/);
+    expect(methodOf(plan(back([epochRow(2, 'n4', 'n1'), first])))).toMatch(
+      /^method: reconcile; mapped is not possible: n3 knows n4 as the leader of epoch 2, and n2 knows n1/,
+    );
+  });
+
+  const rejoin = { node: 'n3', replay: false, directory: '', fenceTimeoutMs: 1, terminateBlockers: false };
+
+  it('who led it may hold rows that nobody else has', () => {
+    const led = back([epochRow(2, 'n3', 'n1'), first]);
+    expect(methodOf(plan(led, { recopy: true }))).toBe('data-loss');
+    expect(planRejoin(led, config, rejoin)).toMatchObject({
+      refusal: { findings: [{ code: 'epoch-unknown' }] },
+    });
   });
 });
 
