@@ -168,5 +168,5 @@ export function getStatement(table: ProductTable, key: string): Statement {
 
 export const outcomeSql = 'select outcome from repctl.request where id = $1::uuid';
 
-/** Requests are remembered for a week; each write has a small chance to sweep. */
-export const sweepRequestsSql = `delete from repctl.request where at < now() - interval '7 days'`;
+/** Requests are remembered for a week, what was replayed for ever; each write has a small chance to sweep. */
+export const sweepRequestsSql = `delete from repctl.request where at < now() - interval '7 days' and outcome ->> 'action' is distinct from 'replay'`;

@@ -50,7 +50,7 @@ export function keepRows(file: string): KeptRows {
               await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
               state.handle = await open(file, 'wx', 0o600);
             }
-            await state.handle.write(lines.map(({ line }) => `${line}\n`).join(''));
+            await state.handle.appendFile(lines.map(({ line }) => `${line}\n`).join(''));
           });
         state.rows += lines.length;
         if (lines.length < batch) break;

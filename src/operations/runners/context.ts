@@ -107,3 +107,10 @@ export async function waitFor<T>(
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
+
+/**
+ * For a session that takes its time over whole tables, or holds a transaction open while another one does: a server or
+ * a role may have limits for both.
+ */
+export const AS_LONG_AS_IT_TAKES_SQL =
+  'set statement_timeout = 0; set idle_in_transaction_session_timeout = 0';

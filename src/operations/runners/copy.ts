@@ -3,7 +3,7 @@ import type { StepResult } from '../../plan/execute.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
 import type { ReachableNode } from '../../cluster/model.js';
-import { isOwnSlot, slotName } from '../../cluster/names.js';
+import { slotName } from '../../cluster/names.js';
 import { type TableEquality, tablesEqual } from '../../consistency/equal.js';
 import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
@@ -32,7 +32,8 @@ export async function recopy(context: RunnerContext, action: Recopy): Promise<St
   await publish(context, { kind: 'publish', node: action.node, tables: action.tables, leads: false });
   const node = await look(context, action.node);
   await stopFollowing(context, node);
-  for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
+  // A server may hold databases of several clusters, and lists the slots of all of them.
+  for (const slot of node.slots) if (slot.own) await dropSlotHard(session, slot.name);
   // A base that outlived its slot would make a run after a kill believe that the new one holds what the old held.
   await leader.simple(dropStandbyBaseSql(action.node));
   await dropSlotHard(leader, slotName(action.node));

@@ -182,10 +182,11 @@ export async function attach(context: RunnerContext, action: Attach): Promise<St
   // Even if it stands right already: the upkeep may have moved it there.
   await persistSlot(there, slot);
 
-  if (from?.leader === action.node) await dropOwnSlots(session);
   const old = ownSubscriptions(node).map((subscription) => subscription.name);
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false, leader.syncRecord);
   await swap(context, action, swapSubscriptionSql(old, request));
+  // From its reign. Not before: should the swap fail, they are where its own transactions are read.
+  if (from?.leader === action.node) await dropOwnSlots(session);
   // Not in the transaction: dropping a subscription clears its origin's position at once, even if it rolls back.
   await dropSubscriptions(context, action.node, old);
   return { rowsCopied: 0, behind: mapping.missing, foreign: mapping.foreign };

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Fleet } from '../../cluster/fleet.js';
 import type { ReachableNode, TableName } from '../../cluster/model.js';
-import { isOwnSlot, slotName } from '../../cluster/names.js';
+import { slotName } from '../../cluster/names.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
 import { type Reconciled, type TableReconciled, reconcileTables } from '../../consistency/reconcile/index.js';
 import { type KeptRows, keepRows } from '../../consistency/reconcile/kept.js';
@@ -13,7 +13,7 @@ import type { Session } from '../../postgres/session.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import type { Reconcile } from '../actions.js';
 import { isAttached, ownSubscriptions } from '../facts.js';
-import { type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
+import { AS_LONG_AS_IT_TAKES_SQL, type RunnerContext, look, modeOf, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { createSubscription } from './create-subscription.js';
 import { type SlotSnapshot, slotWithSnapshot } from './snapshot.js';
@@ -44,7 +44,8 @@ export async function reconcile(
 
   await stopFollowing(context, node);
   const session = await fleet.session(action.node);
-  for (const slot of node.slots) if (isOwnSlot(slot.name)) await dropSlotHard(session, slot.name);
+  // A server may hold databases of several clusters, and lists the slots of all of them.
+  for (const slot of node.slots) if (slot.own) await dropSlotHard(session, slot.name);
 
   const opened: Session[] = [];
   const kept =
@@ -56,7 +57,7 @@ export async function reconcile(
     const open = async () => {
       const one = await fleet.fresh(action.node);
       opened.push(one);
-      await one.simple(`set statement_timeout = 0; ${BY_KEY_SQL}`);
+      await one.simple(`${AS_LONG_AS_IT_TAKES_SQL}; ${BY_KEY_SQL}`);
       await pinForDigests(one);
       return one;
     };

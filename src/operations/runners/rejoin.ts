@@ -17,7 +17,7 @@ import { type KeyColumns, decodeSlot, markSql } from '../../replication/stranded
 import { type KeySet, keySet } from '../../replication/stranded/touched.js';
 import type { Rejoin } from '../actions.js';
 import { isAttached, olderTombstones, ownSubscriptions } from '../facts.js';
-import { type RunnerContext, look, subscriptionRequest } from './context.js';
+import { AS_LONG_AS_IT_TAKES_SQL, type RunnerContext, look, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { attach } from './leadership.js';
 import { reconcile } from './reconcile.js';
@@ -68,7 +68,7 @@ export async function rejoin(context: RunnerContext, action: Rejoin, run: RunCon
     return { method: 'reconcile', why: outcome.why, ...result };
   }
   await moveSlot(context, action, outcome.point);
-  await swap(context, action, node);
+  await swap(context, action, node, leader);
   // From its reign: who still reads one would get through this node what the new leader writes.
   await dropOwnSlots(session);
   return { method: 'keys', rowsCopied: 0, ...('rows' in outcome ? outcome.rows : {}) };
@@ -156,11 +156,7 @@ async function setRight(
     const total = tables.reduce((sum, one) => sum + one.keys.length, 0);
     report({ message: `comparing ${String(total)} rows` });
     const writer = await open(action.node);
-    await Promise.all([
-      pinForDigests(writer),
-      pinForDigests(reader),
-      writer.simple('set statement_timeout = 0'),
-    ]);
+    await Promise.all([pinForDigests(writer), pinForDigests(reader), writer.simple(AS_LONG_AS_IT_TAKES_SQL)]);
     const point = moment.lsn;
     const written = await writer.transaction(async () => {
       await writer.simple(`set local synchronous_commit = local; set local lock_timeout = '10s'; ${markSql}`);
@@ -254,10 +250,15 @@ async function moveSlot(context: RunnerContext, action: Rejoin, point: Lsn): Pro
 }
 
 /** The note goes in the same transaction in which the subscription comes. */
-async function swap(context: RunnerContext, action: Rejoin, node: ReachableNode): Promise<void> {
+async function swap(
+  context: RunnerContext,
+  action: Rejoin,
+  node: ReachableNode,
+  leader: ReachableNode,
+): Promise<void> {
   const session = await context.fleet.session(action.node);
   const old = ownSubscriptions(node).map(({ name }) => name);
-  const request = subscriptionRequest(context, node, action.leader, action.epoch, false);
+  const request = subscriptionRequest(context, node, action.leader, action.epoch, false, leader.syncRecord);
   await session.transaction(async () => {
     await session.simple(
       `set local synchronous_commit = local; ${markSql}; ${dropStandbyBaseSql(action.node)}`,

@@ -3,6 +3,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
+import { tableKey } from '../../replication/publications.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
 import { type Requests, readStranded, strandedPortions } from '../../replication/stranded/file.js';
 import type { StrandedHeader } from '../../replication/stranded/model.js';
@@ -114,9 +115,15 @@ export async function replayFile(
       onChanges: (count) => report?.((done += count)),
     });
     // Rows that came back may hold ids which the leader's sequences have not given out yet.
-    if (!dryRun && counts.applied > 0) {
-      const { sql } = setPastSql(await highestInUse(session, await readSequences(session, node.tables)), 0);
-      for (const statement of sql) await session.simple(statement);
+    if (!dryRun) {
+      const used = await highestInUse(session, await readSequences(session, node.tables));
+      // Read anew: what clients were given meanwhile is no reason to touch a sequence that they draw from.
+      const now = await readSequences(session, node.tables);
+      const past = now.map((sequence) => ({
+        ...sequence,
+        highestInUse: used.find((one) => tableKey(one) === tableKey(sequence))?.highestInUse ?? null,
+      }));
+      for (const statement of setPastSql(past, 0).sql) await session.simple(statement);
     }
     return { ...counts, file, conflictsFile: await conflicts.finish(), shown: conflicts.shown };
   } finally {

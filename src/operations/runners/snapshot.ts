@@ -7,7 +7,7 @@ import { ident, literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { dropStandbyBaseSql } from '../../replication/slots.js';
 import { withoutUnconfirmed } from '../../replication/unconfirmed.js';
-import type { RunnerContext } from './context.js';
+import { AS_LONG_AS_IT_TAKES_SQL, type RunnerContext } from './context.js';
 import { dropSlotHard } from './teardown.js';
 
 export interface SlotSnapshot {
@@ -48,7 +48,7 @@ export async function slotWithSnapshot(
   });
   try {
     for (const session of sessions) {
-      await session.simple('set statement_timeout = 0');
+      await session.simple(AS_LONG_AS_IT_TAKES_SQL);
       await session.simple(
         `begin isolation level repeatable read read only; set transaction snapshot ${literal(exported.snapshot)}`,
       );
@@ -84,7 +84,7 @@ export async function momentOf(context: RunnerContext, name: string, slot: strin
   try {
     const exported = await exportSnapshot(context, name, slot, 'TEMPORARY ');
     try {
-      await session.simple('set statement_timeout = 0');
+      await session.simple(AS_LONG_AS_IT_TAKES_SQL);
       await session.simple(
         `begin isolation level repeatable read read only; set transaction snapshot ${literal(exported.snapshot)}`,
       );

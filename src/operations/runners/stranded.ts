@@ -21,7 +21,7 @@ import { isBookkeeping, strandedLines } from '../../replication/stranded/lines.j
 import { type StrandedCounts, type StrandedHeader, counter } from '../../replication/stranded/model.js';
 import type { Touched } from '../../replication/stranded/touched.js';
 import type { SaveStranded, Verify } from '../actions.js';
-import { type RunnerContext, look } from './context.js';
+import { AS_LONG_AS_IT_TAKES_SQL, type RunnerContext, look } from './context.js';
 
 /**
  * The file is on disk, and the leader's history tells of it, when this returns. Run again, a whole file of the same
@@ -144,6 +144,7 @@ async function writeAll(
     const leader = await open(action.leader);
     // The snapshot now, and later what was changed up to a later position: a row that is not among these is in the
     // snapshot as it was at the fork.
+    await leader.simple(AS_LONG_AS_IT_TAKES_SQL);
     await leader.simple(`begin isolation level repeatable read read only; select 1`);
     let found: Promise<Touched> | undefined;
     const touched = (): Promise<Touched> =>

@@ -182,13 +182,16 @@ function valuesOf(relation: Relation, tuple: Tuple, which: (place: number) => bo
 
 const everything = () => true;
 
-/** Which columns tell a row: the replica identity, or, where that is the whole row or nothing, the primary key. */
+/**
+ * Which columns tell a row: the replica identity, or, where that is the whole row or nothing, the primary key. None
+ * where there is no key either: rows may be there twice.
+ */
 function identityOf(relation: Relation, tuple: Tuple, keys: KeyColumns): Values {
-  const primary = 'fn'.includes(relation.replicaIdentity) ? keys(relation.schema, relation.name) : [];
+  const primary = 'fn'.includes(relation.replicaIdentity) ? keys(relation.schema, relation.name) : undefined;
   return valuesOf(relation, tuple, (place) => {
     const column = relation.columns[place];
     if (column === undefined) return false;
-    return primary.length > 0 ? primary.includes(column.name) : column.identity;
+    return primary === undefined ? column.identity : primary.includes(column.name);
   });
 }
 
@@ -207,8 +210,11 @@ function updateOf(
   keys: KeyColumns,
 ): RowChange {
   const { key, old } = message;
-  // The old row of REPLICA IDENTITY FULL holds values stored out of line in full: what is unchanged stands there.
-  const row = message.row.map((value, place) => (isUnchanged(value) && old ? (old[place] ?? null) : value));
+  // Values stored out of line are in full in the old row (REPLICA IDENTITY FULL), and those of the key in the old key.
+  const kept = (place: number) => (relation.columns[place]?.identity === true ? key?.[place] : undefined);
+  const row = message.row.map((value, place) =>
+    isUnchanged(value) ? (old?.[place] ?? kept(place) ?? value) : value,
+  );
   const unchanged = relation.columns
     .filter((_, place) => isUnchanged(row[place] ?? null))
     .map(({ name }) => name);

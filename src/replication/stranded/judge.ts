@@ -39,6 +39,7 @@ export type ConflictCode =
   | 'row-gone'
   | 'key-taken'
   | 'value-lost'
+  | 'referenced'
   | 'refused';
 
 const conflict = (code: ConflictCode, reason: string): Verdict => ({ kind: 'conflict', code, reason });

@@ -95,7 +95,9 @@ async function fetchedOf(
   batch: readonly StrandedLine[],
   { node, shape }: LineSources,
 ): Promise<Map<number, Values | undefined>> {
-  const wanted = [...batch.entries()].filter(([, line]) => line.unchanged !== undefined);
+  const wanted = [...batch.entries()].filter(
+    ([, line]) => line.unchanged !== undefined && Object.keys(line.key).length > 0,
+  );
   return lookUp(wanted, (line) => line.key, node, shape);
 }
 

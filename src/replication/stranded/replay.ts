@@ -14,6 +14,7 @@ import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { type ConflictCode, type Left, type Verdict, judge, leftBy, setValues } from './judge.js';
 import type { Requests } from './file.js';
 import type { StrandedHeader, StrandedLine, Values } from './model.js';
+import { type ActingKey, actingKeys, strayReferrer } from './referring.js';
 import { keyText, rowsOf } from './rows.js';
 
 export interface Conflict {
@@ -57,9 +58,10 @@ interface State {
   /** Of a dry run: rows that would be as an earlier line leaves them, and are not. */
   readonly supposed: Set<string>;
   counts: { -readonly [Key in keyof ReplayCounts]: number };
+  readonly acting: readonly ActingKey[];
 }
 
-const nameOf = (line: StrandedLine, key: Values): string =>
+const nameOf = (line: Pick<StrandedLine, 'schema' | 'table'>, key: Values): string =>
   JSON.stringify([line.schema, line.table, keyText(key)]);
 
 /**
@@ -73,6 +75,7 @@ export async function replay(
   const state: State = {
     left: new Map(),
     supposed: new Set(),
+    acting: await actingKeys(options.leader),
     counts: { transactions: 0, wholeTransactions: 0, doneBefore: 0, applied: 0, already: 0, conflicts: 0 },
   };
   const rest = portions[Symbol.asyncIterator]();
@@ -129,8 +132,8 @@ async function replayOne(
   let already = 0;
   const body = async () => {
     if (!dryRun) await leader.simple(`set local lock_timeout = '10s'`);
-    for await (const lines of portions)
-      for (const { line, verdict, current } of await offerAll(lines, state, options)) {
+    for await (const { lines, last } of withLast(portions))
+      for (const { line, verdict, current } of await offerAll(lines, last, state, options)) {
         if (verdict.kind === 'apply') applied += 1;
         else if (verdict.kind === 'already') already += 1;
         else {
@@ -151,6 +154,15 @@ async function replayOne(
   state.counts.already += already;
   state.counts.conflicts += conflicts.length;
   if (conflicts.length === 0) state.counts.wholeTransactions += 1;
+}
+
+async function* withLast(portions: Portions) {
+  let lines: readonly StrandedLine[] | undefined;
+  for await (const next of portions) {
+    if (lines !== undefined) yield { lines, last: false };
+    lines = next;
+  }
+  if (lines !== undefined) yield { lines, last: true };
 }
 
 /** A transaction that an earlier run brought over: what conflicted then is told again, beside the row as it is now. */
@@ -237,6 +249,7 @@ interface Offered {
  */
 async function offerAll(
   lines: readonly StrandedLine[],
+  last: boolean,
   state: State,
   options: ReplayOptions,
 ): Promise<readonly Offered[]> {
@@ -244,10 +257,12 @@ async function offerAll(
   const before = names.map((name) => [name, state.left.get(name)] as const);
   const judged = await judgeAll(lines, state, options, () => Promise.resolve(undefined));
   const wanted = judged.filter(({ verdict }) => verdict.kind === 'apply').map(({ line }) => line);
-  if (options.dryRun === true || wanted.length === 0 || (await writeAll(wanted, options))) return judged;
+  if (options.dryRun === true || wanted.length === 0 || (await writeAll(wanted, last, options)))
+    return judged;
   for (const [name, left] of before)
     if (left === undefined) state.left.delete(name);
     else state.left.set(name, left);
+  if (last) await options.leader.simple(IMMEDIATE_SQL);
   return judgeAll(lines, state, options, (line) => write(line, options));
 }
 
@@ -260,13 +275,26 @@ async function judgeAll(
 ): Promise<Offered[]> {
   const rows = await currentRows(lines, options);
   const offered: Offered[] = [];
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
     const oldName = nameOf(line, line.oldKey ?? line.key);
     const newName = nameOf(line, line.key);
     const current = rows.get(oldName);
     let verdict: Verdict = state.supposed.has(oldName)
       ? { kind: 'apply' }
       : judge({ line, current, currentOfNewKey: rows.get(newName), left: state.left.get(oldName) });
+    if (verdict.kind === 'apply' && current !== undefined) {
+      const stray = await referrer(
+        { line, row: current, later: lines.slice(index + 1), rows },
+        state,
+        options,
+      );
+      if (stray !== undefined)
+        verdict = {
+          kind: 'conflict',
+          code: 'referenced',
+          reason: `rows of ${stray.schema}.${stray.name} refer to it that this transaction did not change: its foreign key would change them`,
+        };
+    }
     if (verdict.kind === 'apply') {
       const refused = await attempt(line);
       if (refused !== undefined) verdict = { kind: 'conflict', code: 'refused', reason: refused };
@@ -284,6 +312,39 @@ async function judgeAll(
   return offered;
 }
 
+interface Deleting {
+  readonly line: StrandedLine;
+  /** As the leader has it. */
+  readonly row: Values;
+  readonly later: readonly StrandedLine[];
+  readonly rows: ReadonlyMap<string, Values | undefined>;
+}
+
+/** Which table has rows that the leader would change along with this one, and that no later line changes as well. */
+function referrer(
+  { line, row, later, rows }: Deleting,
+  state: State,
+  options: ReplayOptions,
+): ReturnType<typeof strayReferrer> {
+  return strayReferrer(options.leader, state.acting, { change: line, row }, async (table, key, values) => {
+    const name = nameOf({ schema: table.schema, table: table.name }, key);
+    const current = rows.get(name);
+    // What an earlier line makes of it is not on the leader yet.
+    if (rows.has(name) && Object.entries(values).some(([column, value]) => current?.[column] !== value))
+      return true;
+    const at = later.findIndex((one) => nameOf(one, one.oldKey ?? one.key) === name);
+    const own = later[at];
+    if (own === undefined || current === undefined) return false;
+    const left = state.left.get(name);
+    const currentOfNewKey = rows.get(nameOf(own, own.key));
+    if (judge({ line: own, current, currentOfNewKey, left }).kind !== 'apply') return false;
+    return (
+      (await referrer({ line: own, row: current, later: later.slice(at + 1), rows }, state, options)) ===
+      undefined
+    );
+  });
+}
+
 function note(state: State, line: StrandedLine, verdict: Verdict, row: Values | undefined): void {
   if (line.op === 'truncate') return;
   const left: Left = verdict.kind === 'conflict' ? { kind: 'conflict' } : leftBy(line, row);
@@ -295,8 +356,15 @@ function note(state: State, line: StrandedLine, verdict: Verdict, row: Values | 
 /** What the leader may refuse of a row: class 22 and 23, 42 (a value or column that does not fit), a trigger's P0. */
 const REFUSAL = /^(?:22|23|42|P0)/;
 
-/** Whether the leader took all of them; when not, none. */
-async function writeAll(lines: readonly StrandedLine[], { leader, shape }: ReplayOptions): Promise<boolean> {
+/** A deferred constraint would be refused at the commit only, when it is too late to say of which line. */
+const IMMEDIATE_SQL = 'set constraints all immediate';
+
+/** Whether the leader took all of them; when not, none. `last`: nothing of the transaction comes after them. */
+async function writeAll(
+  lines: readonly StrandedLine[],
+  last: boolean,
+  { leader, shape }: ReplayOptions,
+): Promise<boolean> {
   const statements = lines.map((line) => {
     const table = shape(line.schema, line.table);
     return table && writeSql(line, table, (value) => (value === null ? 'null' : literal(value))).sql;
@@ -304,7 +372,8 @@ async function writeAll(lines: readonly StrandedLine[], { leader, shape }: Repla
   if (statements.includes(undefined)) return false;
   await leader.simple('savepoint repctl_rows');
   try {
-    await leader.simple(`${statements.join('; ')}; release savepoint repctl_rows`);
+    const all = [...statements, ...(last ? [IMMEDIATE_SQL] : []), 'release savepoint repctl_rows'];
+    await leader.simple(all.join('; '));
     return true;
   } catch (error) {
     if (!REFUSAL.test(sqlStateOf(error) ?? '')) throw error;

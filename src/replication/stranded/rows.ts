@@ -1,6 +1,7 @@
 /** Rows by their keys, as the very text that decoding prints: what is compared with and written to a stranded file. */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import type { TableName } from '../../cluster/model.js';
 import type { TableShape } from '../../consistency/shape.js';
 import { ident, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
@@ -74,6 +75,26 @@ export async function rowsOf(
   for (const [index, key] of keys.entries()) rows[index] ??= (await ask([key]))[0];
   return rows;
 }
+
+/** More rows than a transaction's lines can name say no more than these. */
+const MOST_REFERRING = 10_000;
+
+/** Primary keys (`key` are their columns) of rows that have these values; with no key an empty one for each. */
+export const referringKeys = (
+  session: Session,
+  table: TableName,
+  key: readonly string[],
+  values: Values,
+): Promise<Values[]> =>
+  textRows(
+    session,
+    `select ${key.map((name) => `t.${ident(name)}`).join(', ')} from ${qualified(table)} t where ${Object.keys(
+      values,
+    )
+      .map((name, place) => `t.${ident(name)} = $${String(place + 1)}`)
+      .join(' and ')} limit ${String(MOST_REFERRING)}`,
+    Object.values(values),
+  );
 
 /** A digest of some columns of a row; `absent` for no row. */
 export function rowDigest(row: Values | undefined, columns?: readonly string[]): string {
