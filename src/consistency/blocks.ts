@@ -178,7 +178,8 @@ export function fromKeys(
     const column = side.shape.columns.find((candidate) => candidate.name === name);
     // Two implicit collations that differ would be an error, so the key is given the column's own.
     const collation = column?.collation == null ? '' : ` collate ${column.collation}`;
-    return `t.${ident(name)} = k.k${String(index)}::${column?.type ?? 'text'}${collation}`;
+    // By the index, and then by the text too: to numeric and others 1.0 and 1.00 are one key, which stand for two rows here.
+    return `t.${ident(name)} = k.k${String(index)}::${column?.type ?? 'text'}${collation} and (t.${ident(name)}::text) collate "C" = k.k${String(index)}`;
   });
   return (
     `from unnest(${arrays.map((array) => `${array}::text[]`).join(', ')}) k(${names.join(', ')}) ` +

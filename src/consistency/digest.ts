@@ -24,10 +24,10 @@ export interface DigestColumn {
 }
 
 /**
- * `int4` as it is; `int8` any integer type as int8; `send:f` the bytes of function f; `raw` bytea as it is; `text`
- * anything else.
+ * `int4` as it is; `int8` any integer type as int8; `send:f` the bytes of function f; `raw` bytea as it is;
+ * `xml` its output; `text` anything else.
  */
-export type Form = 'int4' | 'int8' | 'raw' | 'text' | `send:${string}`;
+export type Form = 'int4' | 'int8' | 'raw' | 'text' | 'xml' | `send:${string}`;
 
 /** Enums, arrays and composites go as text: array_send and record_send carry type OIDs, which differ by server. */
 const FORMS: Readonly<Record<string, Form>> = {
@@ -48,6 +48,8 @@ const FORMS: Readonly<Record<string, Form>> = {
   timestamptz: 'send:timestamptz_send',
   interval: 'send:interval_send',
   uuid: 'send:uuid_send',
+  // As it is sent: a stream leaves out the declaration that a cast to text shows.
+  xml: 'xml',
   // Its text, for two thirds of the price of a cast.
   jsonb: 'send:jsonb_send',
   inet: 'send:inet_send',
@@ -86,6 +88,10 @@ export function canonical({ name, form }: DigestColumn): string {
   if (form === 'int8') return `int8send(${column}::int8)`;
   if (form === 'raw') return column;
   if (form === 'text') return `(${column}::text) collate "C"`;
+  if (form === 'xml') return `ltrim(textin(xml_out(${column})), E'\\n') collate "C"`;
+  // NaN has many bit patterns, and a stream carries it as text.
+  if (form === 'send:float4send' || form === 'send:float8send')
+    return `${form.slice('send:'.length)}(case when ${column} = 'NaN' then 'NaN' else ${column} end)`;
   return `${form.slice('send:'.length)}(${column})`;
 }
 

@@ -58,11 +58,14 @@ export async function openReport(file: string, keep?: { bytes: number; rows: num
       inTurn(async () => {
         if (rows.length === 0) return;
         const { schema, name } = table;
-        const lines = rows.map((row) => `${JSON.stringify({ schema, table: name, node, ...row })}\n`);
-        const bytes = Buffer.from(lines.join(''));
         await cut();
-        await handle.write(bytes, 0, bytes.length, state.at);
-        state.at += bytes.length;
+        // One at a time: rows of megabytes make a text together that is longer than there can be.
+        for (const row of rows) {
+          const bytes = Buffer.from(`${JSON.stringify({ schema, table: name, node, ...row })}\n`);
+          for (let done = 0; done < bytes.length;)
+            done += (await handle.write(bytes, done, bytes.length - done, state.at + done)).bytesWritten;
+          state.at += bytes.length;
+        }
         state.rows += rows.length;
       }),
     restart: () =>

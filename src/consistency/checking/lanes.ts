@@ -16,6 +16,7 @@ const SCAN_TIMEOUT_MS = 3_600_000;
  */
 const keepSafeSql = `
   select pg_catalog.set_config('statement_timeout', $1, false),
+         pg_catalog.set_config('lock_timeout', $3, false),
          pg_catalog.set_config('tcp_keepalives_idle', '10', false),
          pg_catalog.set_config('tcp_keepalives_interval', '5', false),
          pg_catalog.set_config('tcp_keepalives_count', '3', false),
@@ -30,12 +31,16 @@ const IDLE_IN_TRANSACTION_MS = 600_000;
 
 export const APPLICATION = 'repctl check';
 
-/** A session of a check of its own; the caller closes it. */
+/** A session of a check of its own; the caller closes it. A table that somebody holds locked is waited for as long as for any statement. */
 export async function openReader(fleet: Fleet, node: string): Promise<Session> {
   const session = await fleet.fresh(node, APPLICATION);
   try {
     await pinForDigests(session);
-    await session.query(keepSafeSql, [String(SCAN_TIMEOUT_MS), String(IDLE_IN_TRANSACTION_MS)]);
+    await session.query(keepSafeSql, [
+      String(SCAN_TIMEOUT_MS),
+      String(IDLE_IN_TRANSACTION_MS),
+      String(fleet.config.statementTimeoutMs),
+    ]);
     return session;
   } catch (error) {
     await session.close();

@@ -1,8 +1,11 @@
 /** Rows that differ: listed, and judged once there are enough of them. */
+import type { RepctlError } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
+import { isConnectionLoss } from '../../postgres/sqlstate.js';
 import { type KeyHash, type RowReading, rowsParams, rowsSql, type Side } from '../blocks.js';
 import { type SandwichReads, comparedOnce, sandwich } from '../recheck.js';
 import { addJudgement, type NodeTally } from '../tally.js';
+import { problemOf } from './problem.js';
 import { ask, askAll, type Lane, type Read, type Run } from './run.js';
 
 /** Suspects of a replica are judged together, so that it has to be waited for seldom. */
@@ -73,7 +76,17 @@ export async function judge(run: Run, lane: Lane, node: string, atLeast: number)
       node: async (wanted, values) =>
         byKey(await ask(run, lane, node, (session, side) => rows(session, side, wanted, values))),
       // A replica that failed while it was read has not caught up: nothing is proven by an empty answer.
-      caughtUp: async () => !failed(tally) && (await run.caughtUp(node, lane)),
+      caughtUp: async () => {
+        if (failed(tally)) return false;
+        try {
+          return await run.caughtUp(node, lane);
+        } catch (error) {
+          // Its own going away concerns nobody else.
+          if (!isConnectionLoss(error) || (error as RepctlError).details['node'] !== node) throw error;
+          tally.problem = problemOf(error);
+          return false;
+        }
+      },
     };
     const options = {
       samples: run.allValues ? keys.length : Math.max(0, run.samples - tally.samples.length),

@@ -44,13 +44,19 @@ const triggersSql = (tables: readonly TableName[], states: string): string =>
     where not g.tgisinternal and g.tgenabled in (${states}) and g.tgrelid in (${membersSql(tables)})
     order by 1, 2, 3`;
 
+/** Whose foreign keys act on rows of these tables: they, their partitions, and what they are partitions of. */
+const relatedSql = (tables: readonly TableName[]): string =>
+  `${membersSql(tables)} union select a.relid from (values ${tables
+    .map((table) => `(${literal(qualified(table))}::regclass)`)
+    .join(', ')}) r(oid) cross join lateral pg_partition_ancestors(r.oid) a`;
+
 /** In both directions. Those that a partition inherits (conparentid) come and go with their parent's. */
 const foreignKeysSql = (tables: readonly TableName[], versionNum: number): string =>
   `select n.nspname as schema, c.relname as name, k.conname as constraint, pg_get_constraintdef(k.oid) as definition,
           obj_description(k.oid, 'pg_constraint') as comment, pg_has_role(c.relowner, 'USAGE') as owned
      from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
     where k.contype = 'f' and k.conparentid = 0${versionNum >= 180_000 ? ' and k.conenforced' : ''}
-      and (k.conrelid in (${membersSql(tables)}) or k.confrelid in (${membersSql(tables)}))
+      and (k.conrelid in (${relatedSql(tables)}) or k.confrelid in (${relatedSql(tables)}))
     order by 1, 2, 3`;
 
 const MODE_SQL = `

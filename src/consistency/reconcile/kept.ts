@@ -16,7 +16,7 @@ export interface KeptRows {
 }
 
 /** Rows are fetched by the hundred first, then as many as come to so many characters: memory, whatever they hold. */
-const FIRST = 100;
+const FIRST = 1;
 const MOST = 2_000;
 const CHARACTERS = 16_000_000;
 

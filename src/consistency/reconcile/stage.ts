@@ -89,14 +89,25 @@ export async function addToStage(
   const values = plan.key.map(({ name }, index) => `k.k${String(index)}::${typeOf(table, name)}`);
   const arrays = plan.key.map((_, index) => `$${String(index + 1)}::text[]`);
   const names = plan.key.map((_, index) => `k${String(index)}`);
-  await node.query(
-    `insert into ${keys} select ${values.join(', ')}, k.there ` +
-      `from unnest(${arrays.join(', ')}, $${String(names.length + 1)}::boolean[]) k(${names.join(', ')}, there)`,
-    [
-      ...plan.key.map((_, index) => parts.map((part) => part[index])),
-      differences.map(({ leader }) => leader !== undefined),
-    ],
+  // To the table 1.0 and 1.00 are one key, of which the leader has one text and the node another: it is written as the
+  // leader has it.
+  const columns = columnList(plan.key.map(({ name }) => name));
+  const theirs = columnList(
+    plan.key.map(({ name }) => name),
+    'excluded.',
   );
+  for (const [there, twice] of [
+    [true, `do update set (${columns}, ${THERE}) = row(${theirs}, true)`],
+    [false, 'do nothing'],
+  ] as const) {
+    const some = differences.flatMap(({ leader }, at) => ((leader !== undefined) === there ? [at] : []));
+    if (some.length > 0)
+      await node.query(
+        `insert into ${keys} select ${values.join(', ')}, ${String(there)} ` +
+          `from unnest(${arrays.join(', ')}) k(${names.join(', ')}) on conflict (${columns}) ${twice}`,
+        plan.key.map((_, index) => some.map((at) => parts[at]?.[index])),
+      );
+  }
 }
 
 export async function countStaged(node: Session, stage: Stage): Promise<number> {

@@ -24,6 +24,7 @@ export async function statementsFor(
   const statements: string[] = [];
   let characters = 0;
   for (const { table, keys } of tables) {
+    if (keys.length === 0) continue;
     const described = await describeTable(leader, node, table, flavour);
     const { plan } = described;
     for (let start = 0; start < keys.length; start += BATCH) {

@@ -222,9 +222,10 @@ export function verdictOf(
   request: RepairRequest,
   results: readonly Pick<SetRightResult, 'stillDiffering' | 'unverified'>[] | undefined,
 ): Verdict {
-  const left = request.found.flatMap((one) =>
-    results === undefined ? one.rows : one.rows.filter((row) => !wanted(one, request).includes(row)),
-  );
+  const left = request.found.flatMap((one) => {
+    const taken = new Set(results === undefined ? [] : wanted(one, request));
+    return one.rows.filter((row) => !taken.has(row));
+  });
   const unseen = request.unreachable.length > 0 || request.found.some((one) => one.problem !== null);
   return worst([
     ...(results ?? []).flatMap((one): Verdict[] => [

@@ -44,6 +44,19 @@ const MESSY = [
   { id: '900', name: 'here' },
 ];
 
+/** Makes tables on every node, as the role that owns the others, and publishes them. */
+async function publish(sql: string, tables: readonly string[]): Promise<void> {
+  for (const name of ['n1', 'n2', 'n3']) {
+    const session = await servers.superuser(name);
+    const [role] = await session.simple<{ owner: string }>(
+      `select tableowner as owner from pg_tables where tablename = 'products'`,
+    );
+    await session.simple(`set role ${role?.owner ?? ''}; ${sql}`);
+    await session.close();
+  }
+  expect(await cli.run(['publication', 'add', ...tables, '--yes'])).toMatchObject({ code: 0 });
+}
+
 it('nothing to do, dry run, refusals: nothing is changed', async () => {
   expect(await cli.json<ChangeResult>(['repair'])).toMatchObject({
     code: 0,
@@ -136,16 +149,7 @@ it('killed while the table is locked: nothing is held, nothing half done; the sa
 });
 
 it('what is overwritten is a line of JSON each, whatever is in it: line ends in json, rows of a megabyte', async () => {
-  const docs = 'create table docs (id int primary key, j json, t text)';
-  for (const name of ['n1', 'n2', 'n3']) {
-    const session = await servers.superuser(name);
-    const [role] = await session.simple<{ owner: string }>(
-      `select tableowner as owner from pg_tables where tablename = 'products'`,
-    );
-    await session.simple(`${docs}; alter table docs owner to ${role?.owner ?? ''}`);
-    await session.close();
-  }
-  expect(await cli.run(['publication', 'add', 'docs', '--yes'])).toMatchObject({ code: 0 });
+  await publish('create table docs (id int primary key, j json, t text)', ['docs']);
   const json = `E'{"a":\\n 1,\\r\\n "b\\\\n": 2}'`;
   await leader.simple(
     `insert into docs select g, ${json}, repeat('x', case g % 40 when 0 then 1048576 else 3 end) from generate_series(1, 400) g`,
@@ -184,4 +188,31 @@ it('more SQL than anybody reads is refused, and nothing is changed', async () =>
   expect(await admin.simple(missing)).toHaveLength(0);
   expect(await cli.run(['repair', 'docs', '--yes'])).toMatchObject({ code: 0 });
   expect(await admin.simple(missing)).toHaveLength(65);
+});
+
+it('keys that are equal and print differently; rows of a partition to which a foreign key cascades', async () => {
+  await publish(
+    `create table alike (k numeric primary key, note text);
+     create table owners (id int primary key, note text) partition by range (id);
+     create table owners_1 partition of owners for values from (0) to (100);
+     create table owned (id int primary key, owner int references owners on delete cascade)`,
+    ['alike', 'owners', 'owned'],
+  );
+  await leader.simple(`insert into alike values (1.0, 'one'), (2.0, 'two'); insert into owners values (1, 'a'), (2, 'b');
+    insert into owned values (10, 1), (20, 2)`);
+  await until(
+    () => admin.simple('select from owned'),
+    (found) => found.length === 2,
+  );
+  await admin.simple(
+    `update alike set k = 1.00 where k = 1; update owners set note = 'by hand' where id = 1`,
+  );
+  const { code, data } = await cli.json<ChangeResult>(['repair', 'alike', 'owners', 'owned', '--yes']);
+  expect({ code, status: data.status }).toEqual({ code: 0, status: 'done' });
+  expect(await admin.simple('select k::text, note from alike order by k')).toEqual([
+    { k: '1.0', note: 'one' },
+    { k: '2.0', note: 'two' },
+  ]);
+  expect(await admin.simple('select id from owned order by id')).toEqual([{ id: 10 }, { id: 20 }]);
+  expect(await cli.json(['check'])).toMatchObject({ code: 0 });
 });

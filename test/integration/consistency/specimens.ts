@@ -51,6 +51,9 @@ export const SPECIMENS: readonly Specimen[] = [
     ['0.30000000000000004', '0.3'],
     ['1.7976931348623157e308', 'Infinity'],
   ),
+  // Another NaN than the one that 'NaN' is read as.
+  { type: 'float8', value: `'Infinity'::float8 - 'Infinity'::float8`, neighbour: `'-Infinity'` },
+  { type: 'float4', value: `'Infinity'::float4 - 'Infinity'::float4`, neighbour: `'-Infinity'` },
   ...of('money', ['-92233720368547758.08', '-92233720368547758.07'], ['1234.56', '1234.57']),
   ...of(
     'text',
@@ -125,7 +128,8 @@ export const SPECIMENS: readonly Specimen[] = [
   ...of('circle', ['<(0,0),1>', '<(0,0),1.0000000000000002>']),
   ...of('pg_lsn', ['FFFFFFFF/FFFFFFFF', 'FFFFFFFF/FFFFFFFE']),
   ...of('regclass', ['pg_class', 'pg_type']),
-  ...of('xml', ['<a b="1"/>', '<a b="1"></a>']),
+  // A stream leaves the declaration out.
+  ...of('xml', ['<a b="1"/>', '<a b="1"></a>'], ['<?xml version="1.0"?>\n<a/>', '<a>1</a>']),
 ];
 
 /** Of extensions that are on every node. */
