@@ -60,6 +60,11 @@ const SABOTAGES: readonly Sabotage[] = [
         find: 'Math.max(highest, one.epoch), epoch) + 1',
         replace: 'Math.max(highest, Math.min(one.epoch, epoch)), epoch) + 1',
       },
+      {
+        file: 'src/operations/runners/reserve.ts',
+        find: 'if (taken.length > 0)',
+        replace: 'if (taken.length > on.length)',
+      },
     ],
     // The successor is killed as it commits its epoch, of which nobody else has heard.
     cells: ['failover:in-5@6s:target:on:1100048'],
