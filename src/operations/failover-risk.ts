@@ -121,5 +121,5 @@ export const lossNotes = ({ leader, knownTransactions, knownSince, sync }: Risk)
   knownTransactions === 0 || sync.impossible
     ? []
     : [
-        `known to be missing: up to ${String(knownTransactions)} transactions that ${leader} committed since ${knownSince ?? ''}, applied by no replica when it was last seen`,
+        `known to be missing: up to ${transactions(knownTransactions)} that ${leader} committed since ${knownSince ?? ''}, applied by no replica when it was last seen`,
       ];
