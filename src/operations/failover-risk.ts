@@ -98,7 +98,7 @@ export function knownLoss(facts: Facts, question: RiskQuestion): Finding | undef
   };
 }
 
-const transactions = ({ transactions: count }: Unapplied): string =>
+const transactions = ({ transactions: count }: Pick<Unapplied, 'transactions'>): string =>
   `${String(count)} ${count === 1 ? 'transaction' : 'transactions'}`;
 
 export function riskNote(risk: Risk): string {
@@ -121,5 +121,5 @@ export const lossNotes = ({ leader, knownTransactions, knownSince, sync }: Risk)
   knownTransactions === 0 || sync.impossible
     ? []
     : [
-        `known to be missing: up to ${transactions(knownTransactions)} that ${leader} committed since ${knownSince ?? ''}, applied by no replica when it was last seen`,
+        `known to be missing: up to ${transactions({ transactions: knownTransactions })} that ${leader} committed since ${knownSince ?? ''}, applied by no replica when it was last seen`,
       ];
