@@ -32,11 +32,13 @@ interface ForeignKeyRow extends TableName {
   readonly owned: boolean;
 }
 
+/** The tables as a list of rows. */
+const givenSql = (tables: readonly TableName[]): string =>
+  `(values ${tables.map((table) => `(${literal(qualified(table))}::regclass::oid)`).join(', ')}) r(oid)`;
+
 /** The tables and all their partitions. */
 const membersSql = (tables: readonly TableName[]): string =>
-  `select coalesce(t.relid, r.oid) as oid from (values ${tables
-    .map((table) => `(${literal(qualified(table))}::regclass::oid)`)
-    .join(', ')}) r(oid) left join lateral pg_partition_tree(r.oid) t on true`;
+  `select coalesce(t.relid, r.oid) as oid from ${givenSql(tables)} left join lateral pg_partition_tree(r.oid) t on true`;
 
 const triggersSql = (tables: readonly TableName[], states: string): string =>
   `select n.nspname as schema, c.relname as name, g.tgname as trigger, g.tgenabled::text as state
@@ -46,9 +48,7 @@ const triggersSql = (tables: readonly TableName[], states: string): string =>
 
 /** Whose foreign keys act on rows of these tables: they, their partitions, and what they are partitions of. */
 const relatedSql = (tables: readonly TableName[]): string =>
-  `${membersSql(tables)} union select a.relid from (values ${tables
-    .map((table) => `(${literal(qualified(table))}::regclass)`)
-    .join(', ')}) r(oid) cross join lateral pg_partition_ancestors(r.oid) a`;
+  `${membersSql(tables)} union select a.relid from ${givenSql(tables)} cross join lateral pg_partition_ancestors(r.oid) a`;
 
 /** In both directions. Those that a partition inherits (conparentid) come and go with their parent's. */
 const foreignKeysSql = (tables: readonly TableName[], versionNum: number): string =>

@@ -15,7 +15,7 @@ export interface KeptRows {
   close(): Promise<void>;
 }
 
-/** Rows are fetched by the hundred first, then as many as come to so many characters: memory, whatever they hold. */
+/** One row is fetched first, then as many as come to so many characters: memory, whatever they hold. */
 const FIRST = 1;
 const MOST = 2_000;
 const CHARACTERS = 16_000_000;

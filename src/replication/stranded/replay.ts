@@ -281,7 +281,7 @@ async function judgeAll(
     let verdict: Verdict = state.supposed.has(oldName)
       ? { kind: 'apply' }
       : judge({ line, current, currentOfNewKey: rows.get(newName), left: state.left.get(oldName) });
-    if (verdict.kind === 'apply' && current !== undefined) {
+    if (state.acting.length > 0 && verdict.kind === 'apply' && current !== undefined) {
       const stray = await referrer(
         { line, row: current, later: lines.slice(index + 1), rows },
         state,
