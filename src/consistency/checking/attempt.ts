@@ -21,8 +21,8 @@ import { noSuchColumn, sinceTime } from '../since.js';
 import { comparePublication, compareSequences, publishedTables } from '../state.js';
 import { assertEpoch } from './epoch.js';
 import { freeze } from './exact.js';
-import { openLane } from './lanes.js';
-import { type Participants, participantsOf } from './participants.js';
+import { openAnswering, openMore } from './lanes.js';
+import { type Participants, participantsOf, without } from './participants.js';
 import type { CheckRequest } from './request.js';
 import { type Scope, scopeOf } from './scope.js';
 import { type SeenTable, narrow, seeTable } from './seen.js';
@@ -37,13 +37,15 @@ export async function attempt(
 ): Promise<Omit<CheckResult, 'restarts' | 'report'>> {
   const startedAt = new Date();
   const start = performance.now();
-  const who = participantsOf(snapshot, request.nodes);
-  const { leader, replicas, unreachable } = who;
+  const asked = participantsOf(snapshot, request.nodes);
+  const { leader } = asked;
   const epoch = currentEpoch(snapshot)?.epoch ?? 0;
   const lanes: Lane[] = [];
   try {
-    const first = await openLane(fleet, leader.name, namesOf(who));
+    const { lane: first, refused } = await openAnswering(fleet, leader.name, namesOf(asked));
     lanes.push(first);
+    const who = without(asked, refused, request.nodes);
+    const { replicas, unreachable } = who;
     const hashesOtherwise = await hashingOtherwise(sessionsOf(lanes));
     const digest = request.paranoid === true || hashesOtherwise.length > 0 ? 'sha256' : 'hash';
     const { checkpoints } = request;
@@ -149,12 +151,8 @@ async function compareTables(
   const isBig = ({ plan, leader: { shape } }: SeenTable) =>
     plan.method === 'ranges' && shape.estimatedRows > blockRows;
   const open = async () => {
-    const more = Array.from({ length: request.concurrency - lanes.length }, () =>
-      openLane(fleet, leader.name, namesOf(who)),
-    );
-    // Without them it takes longer: a replica that went away is told of by the lane that there is.
-    for (const lane of await Promise.allSettled(more))
-      if (lane.status === 'fulfilled') lanes.push(lane.value);
+    const more = await openMore(fleet, leader.name, namesOf(who), request.concurrency - lanes.length);
+    lanes.push(...more);
   };
   const tables: TableResult[] = [];
   const patience = new Map(namesOf(who).map((name) => [name, { leftMs: request.waitMs }]));

@@ -1,7 +1,7 @@
 /** Sessions of a check: a lane has one on every node, and works through its blocks one after the other on each. */
 import type { Fleet } from '../../cluster/fleet.js';
 import type { Session } from '../../postgres/session.js';
-import type { Lane } from '../compare/run.js';
+import { type Lane, sessionsOf } from '../compare/run.js';
 import { pinForDigests } from '../equal.js';
 
 /** A scan of a big table in one statement may take this long. */
@@ -50,12 +50,54 @@ export async function openReader(fleet: Fleet, node: string): Promise<Session> {
 
 /** Throws what connecting throws; nothing stays open then. */
 export async function openLane(fleet: Fleet, leader: string, replicas: readonly string[]): Promise<Lane> {
-  const opening = await Promise.allSettled([leader, ...replicas].map((node) => openReader(fleet, node)));
-  const opened = opening.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-  const refused = opening.find((outcome) => outcome.status === 'rejected');
-  const [first, ...rest] = opened;
-  if (refused === undefined && first !== undefined)
-    return { leader: first, nodes: new Map(rest.map((session) => [session.node, session])) };
-  await Promise.all(opened.map((session) => session.close()));
-  throw refused?.reason;
+  const { lane, refused } = await openAnswering(fleet, leader, replicas);
+  const [reason] = refused.values();
+  if (reason === undefined) return lane;
+  await Promise.all(sessionsOf([lane]).map((session) => session.close()));
+  throw reason;
+}
+
+/**
+ * Of the replicas those that take another connection, and why the others do not: a server may answer `status` and be
+ * full. Throws what connecting to the leader throws; nothing stays open then.
+ */
+export async function openAnswering(
+  fleet: Fleet,
+  leader: string,
+  replicas: readonly string[],
+): Promise<{ readonly lane: Lane; readonly refused: ReadonlyMap<string, Error> }> {
+  const nodes = new Map<string, Session>();
+  const refused = new Map<string, Error>();
+  const first = openReader(fleet, leader);
+  await Promise.allSettled([
+    first,
+    ...replicas.map(async (node) => {
+      try {
+        nodes.set(node, await openReader(fleet, node));
+      } catch (error) {
+        refused.set(node, error instanceof Error ? error : new Error(String(error)));
+      }
+    }),
+  ]);
+  try {
+    // In the order asked for, whoever came first.
+    const inOrder = replicas.flatMap((node) => [...nodes].filter(([name]) => name === node));
+    return { lane: { leader: await first, nodes: new Map(inOrder) }, refused };
+  } catch (error) {
+    await Promise.all([...nodes.values()].map((session) => session.close()));
+    throw error;
+  }
+}
+
+/** As many more as can be had: without them it takes longer, and a replica that went away is told of by the first one. */
+export async function openMore(
+  fleet: Fleet,
+  leader: string,
+  replicas: readonly string[],
+  howMany: number,
+): Promise<Lane[]> {
+  const more = Array.from({ length: Math.max(0, howMany) }, () => openLane(fleet, leader, replicas));
+  return (await Promise.allSettled(more)).flatMap((lane) =>
+    lane.status === 'fulfilled' ? [lane.value] : [],
+  );
 }

@@ -38,6 +38,29 @@ export function participantsOf(snapshot: Snapshot, wanted: readonly string[]): P
   return { leader, replicas: reachableNodes(snapshot).filter((node) => others.includes(node)), unreachable };
 }
 
+/**
+ * The same without replicas that answered before and take no connection now. Throws `node-unreachable` (exit 3) for one
+ * that was named.
+ */
+export function without(
+  who: Participants,
+  refused: ReadonlyMap<string, Error>,
+  wanted: readonly string[],
+): Participants {
+  const gone = [...refused].map(([node, error]) => ({
+    node,
+    code: error instanceof RepctlError ? error.code : 'node-unreachable',
+    message: error.message,
+  }));
+  const named = gone.find(({ node }) => wanted.includes(node));
+  if (named) throw unreachableError(named.node, named.message);
+  return {
+    ...who,
+    replicas: who.replicas.filter(({ name }) => !refused.has(name)),
+    unreachable: [...who.unreachable, ...gone],
+  };
+}
+
 const unreachableError = (node: string, message: string): RepctlError =>
   new RepctlError('node-unreachable', message, {
     exit: EXIT.unreachable,

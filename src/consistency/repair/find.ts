@@ -3,7 +3,7 @@ import { ownSubscription } from '../../cluster/epochs.js';
 import type { Fleet } from '../../cluster/fleet.js';
 import type { ReachableNode, TableName } from '../../cluster/model.js';
 import type { TablePlan } from '../blocks.js';
-import { openLane } from '../checking/lanes.js';
+import { openLane, openMore } from '../checking/lanes.js';
 import type { Participants } from '../checking/participants.js';
 import type { CheckProgress } from '../checking/request.js';
 import { seeTable } from '../checking/seen.js';
@@ -52,9 +52,8 @@ export async function findDifferences(
 ): Promise<NodeDifferences[]> {
   const lanes: Lane[] = [];
   const names = replicas.map(({ name }) => name);
-  const open = () => openLane(fleet, leader.name, names);
   try {
-    const first = await open();
+    const first = await openLane(fleet, leader.name, names);
     lanes.push(first);
     const flavour = await commonFlavour(sessionsOf(lanes));
     const patience = new Map(replicas.map((replica) => [replica.name, { leftMs: request.waitMs }]));
@@ -64,12 +63,8 @@ export async function findDifferences(
       const seen = await seeTable(first, table, flavour);
       if (seen === undefined) continue;
       const { estimatedRows } = seen.leader.shape;
-      while (
-        seen.plan.method === 'ranges' &&
-        estimatedRows > request.blockRows &&
-        lanes.length < request.concurrency
-      )
-        lanes.push(await open());
+      if (seen.plan.method === 'ranges' && estimatedRows > request.blockRows)
+        lanes.push(...(await openMore(fleet, leader.name, names, request.concurrency - lanes.length)));
       const rows = new Map<string, JudgedRow[]>();
       let read = 0;
       const compared = await compareTable({

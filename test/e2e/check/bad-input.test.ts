@@ -216,6 +216,27 @@ describe('what a server says otherwise', () => {
     }
   });
 
+  test('a replica with one free connection: it is told of with why, exit 4; the other is compared', async () => {
+    const [free] = await (
+      await servers.superuser('n3')
+    ).query<{ limited: string | null }>(
+      `select format('alter role %I connection limit %s', usename, count(*) filter (where backend_type = 'client backend') + 1) as limited
+       from pg_stat_activity where usename = $1 and not (select rolsuper from pg_roles where rolname = $1) group by usename`,
+      [role],
+    );
+    // No limit binds a superuser, which the role of a 15 is.
+    if (!free?.limited) return;
+    await admin('n3', free.limited);
+    const { code, result } = await compared('goods');
+    expect(nodeOf(result, 'goods', 'n2')).toMatchObject({ verdict: 'equal' });
+    expect(result.unreachable).toMatchObject([
+      { node: 'n3', message: expect.stringMatching(/too many connections/u) as string },
+    ]);
+    expect(code).toBe(4);
+    await admin('n3', `alter role ${role} connection limit -1`);
+    await nothingLeft(servers, NAMES);
+  });
+
   test('a replica that never catches up: unverified after --timeout, exit 4', async () => {
     const held = await servers.superuser('n3');
     await held.simple('begin; lock table goods in share mode');
