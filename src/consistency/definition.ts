@@ -3,6 +3,7 @@ import type { TableName } from '../cluster/model.js';
 import { FENCE_TRIGGER, PUBLICATION } from '../cluster/names.js';
 import { literal } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
+import { IS_SENT_SQL, publishedSql } from './published.js';
 
 export interface TableDefinition {
   /** All of them by name, generated ones left out; sorted. */
@@ -25,7 +26,7 @@ export interface TableDefinition {
   readonly rowSecurity: boolean;
   /** The role that applies changes (16+: the table's owner) is subject to it: apply refuses the table. */
   readonly rowSecurityBlocksApply: boolean;
-  /** What publication `repctl` sends of the table, generated columns left out (before 18 the server lists them by mistake); null where it is not in it. */
+  /** What publication `repctl` sends of the table, generated columns left out; null where it is not in it. */
   readonly published: { readonly columns: readonly string[]; readonly filter: string | null } | null;
 }
 
@@ -85,10 +86,9 @@ select
   c.relrowsecurity and c.relforcerowsecurity and current_setting('server_version_num')::int >= 160000
     and exists (select from pg_catalog.pg_roles o where o.oid = c.relowner and not o.rolsuper and not o.rolbypassrls)
     as "rowSecurityBlocksApply",
-  (select json_build_object('columns', (select json_agg(n order by n collate "C") from unnest(p.attnames) n
-       join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = n and a.attgenerated = ''), 'filter', p.rowfilter)
-   from pg_catalog.pg_publication_tables p
-   where p.pubname = $3 and p.schemaname = $1 and p.tablename = $2) as published
+  (select json_build_object('columns', (select json_agg(a.attname order by a.attname collate "C") from pg_catalog.pg_attribute a
+       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and ${IS_SENT_SQL}), 'filter', p.rowfilter)
+   from (${publishedSql('$3')}) p) as published
 from pg_catalog.pg_class c
 where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = $1)
   and c.relname = $2 and c.relkind in ('r', 'p')`;

@@ -3,6 +3,7 @@ import type { TableName } from '../cluster/model.js';
 import { RepctlError } from '../errors.js';
 import { qualified } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
+import { IS_SENT_SQL, publishedSql } from './published.js';
 
 export interface ColumnShape {
   readonly name: string;
@@ -39,10 +40,7 @@ export interface TableShape extends TableName {
   readonly bytes: number;
 }
 
-/**
- * $1 schema, $2 table, $3 publication. pg_publication_tables.attnames is every column (15 to 17 may count
- * generated ones in, but never send them) or the column list; from 18 on it is exactly what is sent.
- */
+/** $1 schema, $2 table, $3 publication. */
 const shapeSql = `
 select c.oid, c.relkind::text as kind, 
   case when c.reltuples >= 0 and c.relpages > 0 then c.reltuples else pg_relation_size(c.oid) / 100 end::float8 as rows,
@@ -61,9 +59,7 @@ select c.oid, c.relkind::text as kind,
       'defaultExpression', pg_get_expr(d.adbin, d.adrelid),
       'collation', (select collnamespace::regnamespace::text || '.' || quote_ident(collname)
                     from pg_catalog.pg_collation where oid = a.attcollation),
-      'published', case when p.attnames is null then a.attgenerated = ''
-                        else a.attname = any(p.attnames)
-                             and (a.attgenerated = '' or current_setting('server_version_num')::int >= 180000) end
+      'published', ${IS_SENT_SQL}
     ) order by a.attnum), '[]')
    from pg_catalog.pg_attribute a
    left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
@@ -79,8 +75,7 @@ select c.oid, c.relkind::text as kind,
      select regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', '') as def
      from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid) u), '[]') as uniques
 from pg_catalog.pg_class c
-left join pg_catalog.pg_publication_tables p
-  on p.pubname = $3 and p.schemaname = $1 and p.tablename = $2
+left join lateral (${publishedSql('$3')}) p on true
 where c.relnamespace = (select oid from pg_catalog.pg_namespace where nspname = $1)
   and c.relname = $2 and c.relkind in ('r', 'p')`;
 

@@ -4,7 +4,7 @@ import type { Fleet } from '../../cluster/fleet.js';
 import type { Finding, ReachableNode, Snapshot, TableName } from '../../cluster/model.js';
 import { messageOf } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
-import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { isConnectionLoss, sqlStateOf } from '../../postgres/sqlstate.js';
 import { highestInUse, readSequences } from '../../replication/sequences.js';
 import { type Lane, sessionsOf } from '../compare/run.js';
 import type { Flavour } from '../digest.js';
@@ -85,6 +85,7 @@ export async function attempt(
       schema: looked.schema,
       publication: [
         ...replicas.flatMap((replica) => comparePublication(leader, replica)),
+        ...looked.unread,
         ...('denied' in sequences ? [sequences.denied] : []),
       ],
       sequences: 'denied' in sequences ? [] : sequences.states,
@@ -103,6 +104,8 @@ interface Looked {
   readonly seen: readonly SeenTable[];
   readonly skipped: CheckResult['skipped'];
   readonly schema: readonly SchemaFinding[];
+  /** What could not even be looked at. */
+  readonly unread: readonly Finding[];
 }
 
 async function lookAtTables(
@@ -113,22 +116,36 @@ async function lookAtTables(
   const seen: SeenTable[] = [];
   const skipped: (TableName & { reason: string })[] = [];
   const schema: SchemaFinding[] = [];
+  const unread: Finding[] = [];
+  const tell = (node: string, { schema: at, name }: TableName, why: string) =>
+    unread.push({ code: 'table-unread', severity: 'error', node, message: `${at}.${name}: ${why}` });
   for (const table of await selectTables(lane.leader, publishedTables(leader), request.tables)) {
     request.signal?.throwIfAborted();
-    const found = await seeTable(lane, table, digest);
+    const found = await seeTable(lane, table, digest).catch((error: unknown) => {
+      // Somebody holds it locked, for one: the other tables can be compared all the same.
+      if (sqlStateOf(error) === undefined || isConnectionLoss(error)) throw error;
+      return messageOf(error);
+    });
+    if (typeof found === 'string') {
+      tell(leader.name, table, found);
+      continue;
+    }
     if (found === undefined) {
       skipped.push({ ...table, reason: `${leader.name} has no such table any more` });
       continue;
     }
     schema.push(...found.findings);
-    if (request.schemaOnly === true) continue;
+    if (request.schemaOnly === true) {
+      for (const [node, why] of found.unseen) tell(node, table, why);
+      continue;
+    }
     const narrowed = await scopeOf(lane.leader, found.leader.shape, scope, request.tables.length > 0);
     if ('reason' in narrowed) skipped.push({ ...table, reason: narrowed.reason });
     else seen.push(narrow(found, narrowed.scope));
   }
   if (seen.length === 0 && skipped.length > 0 && scope.since !== undefined)
     throw noSuchColumn('No replicated table', scope.column);
-  return { seen, skipped, schema };
+  return { seen, skipped, schema, unread };
 }
 
 interface How {

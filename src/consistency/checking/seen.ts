@@ -3,7 +3,8 @@ import type { TableName } from '../../cluster/model.js';
 import type { Session } from '../../postgres/session.js';
 import { type Side, type TablePlan, methodOf } from '../blocks.js';
 import { compareDefinitions } from '../compare-definitions.js';
-import { type Lane, sessionsOf } from '../compare/run.js';
+import { problemOf } from '../compare/problem.js';
+import type { Lane } from '../compare/run.js';
 import { findDefinition } from '../definition.js';
 import { type Flavour, digestColumns } from '../digest.js';
 import { whyUnreadable } from '../readable.js';
@@ -18,37 +19,61 @@ export interface SeenTable {
   readonly nodes: ReadonlyMap<string, Side>;
   /** Why the others cannot be compared. */
   readonly skipped: ReadonlyMap<string, string>;
+  /** Those of them that gave no answer: how the table is defined there is not known either. */
+  readonly unseen: ReadonlyMap<string, string>;
   /** Of the replicas' tables, where they are there. */
   readonly bytes: ReadonlyMap<string, number>;
   readonly findings: readonly SchemaFinding[];
 }
 
-/** Undefined: the leader has no such table any more. */
+/**
+ * Undefined: the leader has no such table any more. Throws what the leader's session throws; a replica that does not
+ * answer, or not in time (somebody holds the table locked), is skipped with that reason.
+ */
 export async function seeTable(
   lane: Lane,
   table: TableName,
   flavour: Flavour,
 ): Promise<SeenTable | undefined> {
-  const sessions = sessionsOf([lane]);
-  const [[leader, ...shapes], [definition, ...definitions]] = await Promise.all([
-    Promise.all(sessions.map((session) => findShape(session, table))),
-    Promise.all(sessions.map((session) => findDefinition(session, table))),
+  const names = [...lane.nodes.keys()];
+  const replicas = [...lane.nodes.values()];
+  const unseen = new Map<string, string>();
+  const answerOf = async <T>(session: Session, work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      unseen.set(session.node, problemOf(error));
+      return undefined;
+    }
+  };
+  const look = (session: Session) => Promise.all([findShape(session, table), findDefinition(session, table)]);
+  const [[leader, definition], ...theirs] = await Promise.all([
+    look(lane.leader),
+    ...replicas.map((session) => answerOf(session, look(session))),
   ]);
   if (!leader || !definition) return undefined;
-  const names = [...lane.nodes.keys()];
+  const shapes = theirs.map((found) => found?.[0]);
   const columns = digestColumns(
     leader,
     shapes.filter((shape) => shape !== undefined),
   );
   const key = leader.key.flatMap((name) => columns.filter((column) => column.name === name));
   const wanted = columns.map(({ name }) => name);
-  const unreadable = await Promise.all(sessions.map((session) => whyUnreadable(session, table, wanted)));
+  const [unreadable, ...unreadableThere] = await Promise.all([
+    whyUnreadable(lane.leader, table, wanted),
+    ...replicas.map((session) => answerOf(session, whyUnreadable(session, table, wanted))),
+  ]);
   const nodes = new Map<string, Side>();
-  const skipped = new Map<string, string>();
+  const skipped = new Map(unseen);
   const bytes = new Map<string, number>();
+  const findings: SchemaFinding[] = [];
   for (const [index, name] of names.entries()) {
+    if (unseen.has(name)) continue;
     const shape = shapes[index];
-    const why = unreadable[0] ?? unreadable[index + 1] ?? whyNotComparable(shape, wanted);
+    const other = theirs[index]?.[1];
+    findings.push(...compareShapes(leader, shape, name));
+    if (other) findings.push(...compareDefinitions(definition, other, table, name));
+    const why = unreadable ?? unreadableThere[index] ?? whyNotComparable(shape, wanted);
     if (shape) bytes.set(name, shape.bytes);
     if (why !== null) skipped.set(name, why);
     else if (shape) nodes.set(name, { shape, filter: null });
@@ -59,14 +84,9 @@ export async function seeTable(
     plan: { method: methodOf(leader), columns, key, flavour },
     nodes,
     skipped,
+    unseen,
     bytes,
-    findings: names.flatMap((name, index) => {
-      const other = definitions[index];
-      return [
-        ...compareShapes(leader, shapes[index], name),
-        ...(other ? compareDefinitions(definition, other, table, name) : []),
-      ];
-    }),
+    findings,
   };
 }
 

@@ -237,6 +237,35 @@ describe('what a server says otherwise', () => {
     await nothingLeft(servers, NAMES);
   });
 
+  test.each(NAMES)(
+    'a table locked on %s: waited for as long as --timeout says, then unverified',
+    async (name) => {
+      const held = await servers.superuser(name);
+      await held.simple('begin; lock table coded in access exclusive mode');
+      const { code, result } = await compared('coded', 'goods', '--timeout', '1');
+      const { code: schemaCode, result: schemaOnly } = await compared('coded', '--schema', '--timeout', '1');
+      await held.close();
+      expect([code, schemaCode], JSON.stringify({ result, schemaOnly })).toEqual([4, 4]);
+      const unread = {
+        code: 'table-unread',
+        node: name,
+        message: expect.stringMatching(/coded: .*lock/u) as string,
+      };
+      expect(schemaOnly.publication).toMatchObject([unread]);
+      if (name === 'n1') expect(result.publication).toMatchObject([unread]);
+      else
+        expect(nodeOf(result, 'coded', name)).toMatchObject({
+          ...{ verdict: 'unverified', problem: expect.stringMatching(/lock/u) as string },
+        });
+      for (const node of ['n2', 'n3']) {
+        if (name !== 'n1' && node !== name)
+          expect(nodeOf(result, 'coded', node)).toMatchObject({ verdict: 'equal' });
+        expect(nodeOf(result, 'goods', node)).toMatchObject({ verdict: 'equal' });
+      }
+      await nothingLeft(servers, NAMES);
+    },
+  );
+
   test('a replica that never catches up: unverified after --timeout, exit 4', async () => {
     const held = await servers.superuser('n3');
     await held.simple('begin; lock table goods in share mode');

@@ -3,19 +3,22 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { analyse } from '../../../src/cluster/analyse.js';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { observe } from '../../../src/cluster/observe.js';
+import type { SyncRequest } from '../../../src/cluster/sync.js';
 import { factsOf, isAttached, isTombstone, nodeOf } from '../../../src/operations/facts.js';
 import { planFailover } from '../../../src/operations/failover.js';
 import { countBefore } from '../../../src/operations/rejoin-count.js';
 import { type RejoinRequest, planRejoin } from '../../../src/operations/rejoin.js';
 import { makePlan, runOperation } from '../../../src/operations/run.js';
 import { replayFile } from '../../../src/operations/runners/replay.js';
+import { planSync } from '../../../src/operations/sync.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { readStranded } from '../../../src/replication/stranded/file.js';
 import type { StrandedLine } from '../../../src/replication/stranded/model.js';
-import { startNode } from '../../../src/sandbox/sandbox.js';
+import { pauseNode, resumeNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { loseWrites } from '../../support/lost-writes.js';
@@ -330,6 +333,44 @@ describe('rejoin', () => {
       const lines = await linesOf(resultOf(steps, 'save-stranded')?.['file']);
       expect(lines.map(({ key }) => key)).toEqual([{ id: name === second ? '401' : '400' }]);
     }
+    await expectHealthy();
+  });
+
+  it('confirms the commits of a leader that has waited for replicas since the node was away', async () => {
+    const { old, leader } = await strand(servers, fleet, async (there) => {
+      await there.simple(`insert into items values (500, null, 'before sync')`);
+    });
+    const sync = (wanted: SyncRequest): Promise<unknown> =>
+      runOperation(
+        (snapshot) =>
+          planSync(snapshot, servers.config, { wanted, acceptWaiting: false, acceptUnrecorded: false }),
+        { fleet, journal: noJournal },
+      );
+    await sync({ mode: 'any', k: 1 });
+    await rejoin(old);
+    const [subscription] = await (
+      await fleet.session(old)
+    ).query<{ confirms: string }>('select subsynccommit as confirms from pg_subscription');
+    // 'off' would confirm what is not on disk only when the WAL writer has been there.
+    expect(subscription?.confirms).toBe('local');
+    const { sync: state, findings } = analyse(await observe(fleet), servers.config);
+    expect(state).toMatchObject({
+      mode: 'any',
+      k: 1,
+      agrees: true,
+      names: expect.arrayContaining([old]) as string[],
+    });
+    expect(findings.filter(({ code }) => code.startsWith('sync'))).toEqual([]);
+    // With nobody else, a commit is confirmed by it alone.
+    for (const { name } of servers.config.nodes)
+      if (name !== old && name !== leader) await pauseNode(servers.sandbox, name);
+    try {
+      await (await fleet.session(leader)).simple(`insert into items values (501, null, 'confirmed')`);
+    } finally {
+      for (const { name } of servers.config.nodes)
+        if (name !== old && name !== leader) await resumeNode(servers.sandbox, name);
+    }
+    await sync({ mode: 'async' });
     await expectHealthy();
   });
 

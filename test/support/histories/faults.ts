@@ -108,17 +108,4 @@ export const FAULTS: readonly Sabotage[] = [
       },
     ],
   },
-  {
-    name: 'base-ignored',
-    what: 'a sibling is mapped although the slot begins after its position',
-    rounds: ['late', 'crash'],
-    signs: WRONG_PLACE,
-    edits: [
-      {
-        file: 'src/operations/mappable.ts',
-        find: 'if (!led && compareLsn(applied, base.baseLsn) < 0)',
-        replace: 'if (node.name === "")',
-      },
-    ],
-  },
 ];
