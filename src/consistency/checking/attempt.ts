@@ -21,7 +21,7 @@ import { noSuchColumn, sinceTime } from '../since.js';
 import { comparePublication, compareSequences, publishedTables } from '../state.js';
 import { assertEpoch } from './epoch.js';
 import { freeze } from './exact.js';
-import { openAnswering, openMore } from './lanes.js';
+import { openLanes, openMore } from './lanes.js';
 import { type Participants, participantsOf, without } from './participants.js';
 import type { CheckRequest } from './request.js';
 import { type Scope, scopeOf } from './scope.js';
@@ -42,8 +42,8 @@ export async function attempt(
   const epoch = currentEpoch(snapshot)?.epoch ?? 0;
   const lanes: Lane[] = [];
   try {
-    const { lane: first, refused } = await openAnswering(fleet, leader.name, namesOf(asked));
-    lanes.push(first);
+    const { lane: first, refused, more } = await openLanes(fleet, asked, lanesFor(leader, request));
+    lanes.push(first, ...more);
     const who = without(asked, refused, request.nodes);
     const { replicas, unreachable } = who;
     const hashesOtherwise = await hashingOtherwise(sessionsOf(lanes));
@@ -96,6 +96,17 @@ export async function attempt(
     await Promise.all(sessionsOf(lanes).map((session) => session.close()));
   }
 }
+
+/** As many as will be wanted, as far as the snapshot says: opened at once they cost no time of their own. */
+const lanesFor = (
+  leader: ReachableNode,
+  { schemaOnly, tables, blockRows, concurrency }: CheckRequest,
+): number => {
+  const named = ({ schema, name }: TableName) =>
+    tables.length === 0 || tables.includes(name) || tables.includes(`${schema}.${name}`);
+  const big = leader.tables.some((table) => named(table) && (table.estimatedRows ?? 0) > blockRows);
+  return schemaOnly !== true && big ? concurrency : 1;
+};
 
 const namesOf = ({ replicas }: Participants): string[] => replicas.map(({ name }) => name);
 

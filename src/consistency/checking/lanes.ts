@@ -3,6 +3,7 @@ import type { Fleet } from '../../cluster/fleet.js';
 import type { Session } from '../../postgres/session.js';
 import { type Lane, sessionsOf } from '../compare/run.js';
 import { pinForDigests } from '../equal.js';
+import type { Participants } from './participants.js';
 
 /** A scan of a big table in one statement may take this long. */
 const SCAN_TIMEOUT_MS = 3_600_000;
@@ -53,19 +54,54 @@ export async function openLane(fleet: Fleet, leader: string, replicas: readonly 
   const { lane, refused } = await openAnswering(fleet, leader, replicas);
   const [reason] = refused.values();
   if (reason === undefined) return lane;
-  await Promise.all(sessionsOf([lane]).map((session) => session.close()));
+  await closeAll([lane]);
   throw reason;
 }
 
-/**
- * Of the replicas those that take another connection, and why the others do not: a server may answer `status` and be
- * full. Throws what connecting to the leader throws; nothing stays open then.
- */
-export async function openAnswering(
+/** As many more as can be had: without them it takes longer, and a replica that went away is told of by the first one. */
+export async function openMore(
   fleet: Fleet,
   leader: string,
   replicas: readonly string[],
-): Promise<{ readonly lane: Lane; readonly refused: ReadonlyMap<string, Error> }> {
+  howMany: number,
+): Promise<Lane[]> {
+  const more = Array.from({ length: Math.max(0, howMany) }, () => openLane(fleet, leader, replicas));
+  return (await Promise.allSettled(more)).flatMap((lane) =>
+    lane.status === 'fulfilled' ? [lane.value] : [],
+  );
+}
+
+/**
+ * `howMany` lanes at once, or fewer. The first has those of the replicas that take another connection; `refused` says
+ * why the others do not: a server may answer `status` and be full. Throws what connecting to the leader throws; nothing
+ * stays open then.
+ */
+export async function openLanes(
+  fleet: Fleet,
+  { leader, replicas }: Pick<Participants, 'leader' | 'replicas'>,
+  howMany: number,
+): Promise<Answering & { readonly more: readonly Lane[] }> {
+  const names = replicas.map(({ name }) => name);
+  const opening = openMore(fleet, leader.name, names, howMany - 1);
+  try {
+    const first = await openAnswering(fleet, leader.name, names);
+    const more = await opening;
+    if (first.refused.size === 0 || howMany === 1) return { ...first, more };
+    // Where connections are scarce they may have taken each other's: one lane alone has the best chance.
+    await closeAll([first.lane, ...more]);
+    return { ...(await openAnswering(fleet, leader.name, names)), more: [] };
+  } catch (error) {
+    await closeAll(await opening);
+    throw error;
+  }
+}
+
+interface Answering {
+  readonly lane: Lane;
+  readonly refused: ReadonlyMap<string, Error>;
+}
+
+async function openAnswering(fleet: Fleet, leader: string, replicas: readonly string[]): Promise<Answering> {
   const nodes = new Map<string, Session>();
   const refused = new Map<string, Error>();
   const first = openReader(fleet, leader);
@@ -89,15 +125,5 @@ export async function openAnswering(
   }
 }
 
-/** As many more as can be had: without them it takes longer, and a replica that went away is told of by the first one. */
-export async function openMore(
-  fleet: Fleet,
-  leader: string,
-  replicas: readonly string[],
-  howMany: number,
-): Promise<Lane[]> {
-  const more = Array.from({ length: Math.max(0, howMany) }, () => openLane(fleet, leader, replicas));
-  return (await Promise.allSettled(more)).flatMap((lane) =>
-    lane.status === 'fulfilled' ? [lane.value] : [],
-  );
-}
+const closeAll = (lanes: readonly Lane[]): Promise<unknown> =>
+  Promise.all(sessionsOf(lanes).map((session) => session.close()));
