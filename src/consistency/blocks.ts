@@ -7,7 +7,7 @@
  *   uuids cost several scans, so rows fall into buckets by the hash of their key, all in one scan.
  * - `multiset`: no key. The row's own hash is its key, and how often it is there is its value.
  */
-import type { TableShape } from './shape.js';
+import type { ColumnShape, TableShape } from './shape.js';
 import {
   type DigestColumn,
   type Flavour,
@@ -16,6 +16,7 @@ import {
   fromTable,
   hashOf,
   rowHash,
+  textOf,
   where,
 } from './digest.js';
 import { ident } from '../postgres/quote.js';
@@ -84,7 +85,7 @@ const keyColumn = (plan: TablePlan): string => `t.${ident(plan.key[0]?.name ?? '
 /** The key as text; see {@link KeyHash}. */
 export function keyText(plan: TablePlan): string {
   if (plan.method === 'ranges') return `${keyColumn(plan)}::text`;
-  return `json_build_array(${plan.key.map(({ name }) => `t.${ident(name)}::text`).join(', ')})::text`;
+  return `json_build_array(${plan.key.map((column) => textOf(column)).join(', ')})::text`;
 }
 
 const inRange = (plan: TablePlan): string =>
@@ -145,7 +146,7 @@ export function bucketListSql(plan: TablePlan, side: Side): string {
  * time, a quarter of a second for a megabyte.
  */
 export const valuesText = ({ columns }: TablePlan): string =>
-  `array[${columns.map(({ name }) => `t.${ident(name)}::text`).join(', ')}]::text[]`;
+  `array[${columns.map((column) => textOf(column)).join(', ')}]::text[]`;
 
 /** Rows by key, for {@link rowsParams}; with their values when `values`. */
 export function rowsSql(plan: TablePlan, side: Side, values: boolean): string {
@@ -162,6 +163,17 @@ export function rowsSql(plan: TablePlan, side: Side, values: boolean): string {
   return `select ${keyText(plan)} as key, ${hash}::text as hash, t.xmin::text as version${more} ${fromKeys(plan, side)}`;
 }
 
+const columnOf = (shape: TableShape, name: string): ColumnShape | undefined =>
+  shape.columns.find((column) => column.name === name);
+
+/** That the key's columns of `left` and `right` are the same to the table's own index; '' without a key. */
+export const sameKey = (plan: TablePlan, { shape }: Side, left: string, right: string): string =>
+  plan.key
+    .map(
+      ({ name }) => `${left}.${ident(name)} ${columnOf(shape, name)?.equals ?? '='} ${right}.${ident(name)}`,
+    )
+    .join(' and ');
+
 /**
  * `from …` with the rows of a table that has a key, as t, for {@link rowsParams}. COPY takes no parameters: it is
  * given `arrays`, one SQL expression of a text array per column of the key.
@@ -173,13 +185,15 @@ export function fromKeys(
 ): string {
   if (plan.method === 'ranges')
     return `${fromTable(side.shape)}${where(side.filter, `${keyColumn(plan)} = any(${arrays[0] ?? ''}::int8[])`)}`;
-  const names = plan.key.map((_, index) => `k${String(index)}`);
-  const matches = plan.key.map(({ name }, index) => {
-    const column = side.shape.columns.find((candidate) => candidate.name === name);
+  // A row filter names its columns without a table: no name here may be one of them.
+  const names = plan.key.map((_, index) => ident(`repctl key ${String(index)}`));
+  const matches = plan.key.map((key, index) => {
+    const column = columnOf(side.shape, key.name);
+    const given = `k.${names[index] ?? ''}`;
     // Two implicit collations that differ would be an error, so the key is given the column's own.
     const collation = column?.collation == null ? '' : ` collate ${column.collation}`;
     // By the index, and then by the text too: to numeric and others 1.0 and 1.00 are one key, which stand for two rows here.
-    return `t.${ident(name)} = k.k${String(index)}::${column?.type ?? 'text'}${collation} and (t.${ident(name)}::text) collate "C" = k.k${String(index)}`;
+    return `t.${ident(key.name)} ${column?.equals ?? '='} ${given}::${column?.type ?? 'text'}${collation} and (${textOf(key)}) collate "C" = ${given}`;
   });
   return (
     `from unnest(${arrays.map((array) => `${array}::text[]`).join(', ')}) k(${names.join(', ')}) ` +

@@ -97,11 +97,13 @@ function compareIdentity(leader: TableDefinition, node: TableDefinition): Differ
       'warning',
       `replica identity is ${identityText(node.identity)} instead of ${identityText(leader.identity)}`,
     ]);
-  if (node.bound !== null && node.bound !== leader.bound)
+  if (node.bound !== leader.bound)
     found.push([
       'partition-bound',
       'error',
-      `as a partition it takes rows ${node.bound} alone, on the leader ${leader.bound ?? 'any'}`,
+      node.bound === null
+        ? `it is no partition here, on the leader one ${leader.bound ?? ''}: queries of the whole do not see its rows`
+        : `as a partition it takes rows ${node.bound} alone, on the leader ${leader.bound ?? 'any'}`,
     ]);
   return found;
 }

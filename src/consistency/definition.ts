@@ -54,7 +54,7 @@ export interface TriggerShape {
  */
 const definitionSql = `
 select
-  (select json_agg(a.attname order by a.attname collate "C") from pg_catalog.pg_attribute a
+  (select coalesce(json_agg(a.attname order by a.attname collate "C"), '[]') from pg_catalog.pg_attribute a
    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns,
   (select coalesce(json_agg(json_build_object('name', k.conname, 'type', k.contype,
       'definition', regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', ''), 'validated', k.convalidated)
@@ -86,7 +86,7 @@ select
   c.relrowsecurity and c.relforcerowsecurity and current_setting('server_version_num')::int >= 160000
     and exists (select from pg_catalog.pg_roles o where o.oid = c.relowner and not o.rolsuper and not o.rolbypassrls)
     as "rowSecurityBlocksApply",
-  (select json_build_object('columns', (select json_agg(a.attname order by a.attname collate "C") from pg_catalog.pg_attribute a
+  (select json_build_object('columns', (select coalesce(json_agg(a.attname order by a.attname collate "C"), '[]') from pg_catalog.pg_attribute a
        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and ${IS_SENT_SQL}), 'filter', p.rowfilter)
    from (${publishedSql('$3')}) p) as published
 from pg_catalog.pg_class c

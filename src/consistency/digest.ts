@@ -12,7 +12,7 @@
  * A block is count(*) and bit_xor of it; the sum where rows may be doubled, since xor cancels pairs.
  */
 import { ident, qualified } from '../postgres/quote.js';
-import type { TableShape } from './shape.js';
+import type { ColumnShape, TableShape } from './shape.js';
 
 /** `hash` is the fast one; `sha256` for servers that hash otherwise (big-endian ones) and for the mistrustful. */
 export type Flavour = 'hash' | 'sha256';
@@ -24,10 +24,10 @@ export interface DigestColumn {
 }
 
 /**
- * `int4` as it is; `int8` any integer type as int8; `send:f` the bytes of function f; `raw` bytea as it is;
- * `xml` its output; `text` anything else.
+ * `int4` as it is; `int8` any integer type as int8; `float` a floating point number of either width; `send:f` the bytes
+ * of function f; `raw` bytea as it is; `xml` its output; `out:…` {@link ColumnShape.output}; `text` anything else.
  */
-export type Form = 'int4' | 'int8' | 'raw' | 'text' | 'xml' | `send:${string}`;
+export type Form = 'int4' | 'int8' | 'float' | 'raw' | 'text' | 'xml' | `send:${string}` | `out:${string}`;
 
 /** Enums, arrays and composites go as text: array_send and record_send carry type OIDs, which differ by server. */
 const FORMS: Readonly<Record<string, Form>> = {
@@ -58,39 +58,56 @@ const FORMS: Readonly<Record<string, Form>> = {
   macaddr8: 'send:macaddr8_send',
 };
 
-export const formOf = (base: string): Form => FORMS[base] ?? 'text';
+export const formOf = ({ base, output }: Pick<ColumnShape, 'base' | 'output'>): Form =>
+  FORMS[base] ?? (output === null ? 'text' : `out:${output}`);
 
 export const isInteger = (form: Form): boolean => form === 'int4' || form === 'int8';
+const isFloat = (form: Form): boolean => form === 'send:float4send' || form === 'send:float8send';
 
 /**
  * The columns to compare: what the leader publishes, sorted by name (the physical order may differ). A column
- * that has another form on any of the others goes as int8 everywhere if all are integers, else as text. Throws
+ * that has another form on any of the others goes as int8 everywhere if all are integers, as float8 if all are floating
+ * point numbers (a stream carries them as text, so that 1.1 is 1.1 in either width), else as text. Throws
  * nothing; a column that one of `others` lacks is left in, so that the caller must have looked (see schema.ts).
  */
 export function digestColumns(leader: TableShape, others: readonly TableShape[] = []): DigestColumn[] {
   const common = (name: string, form: Form): Form => {
     const theirs = others.flatMap(({ columns }) =>
-      columns.filter((column) => column.name === name).map(({ base }) => formOf(base)),
+      columns.filter((column) => column.name === name).map(formOf),
     );
     if (theirs.every((other) => other === form)) return form;
-    return [form, ...theirs].every(isInteger) ? 'int8' : 'text';
+    const all = [form, ...theirs];
+    if (all.every(isInteger)) return 'int8';
+    return all.every(isFloat) ? 'float' : 'text';
   };
   return leader.columns
     .filter((column) => column.published)
-    .map(({ name, base }) => ({ name, form: common(name, formOf(base)) }))
+    .map((column) => ({ name: column.name, form: common(column.name, formOf(column)) }))
     .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
+/**
+ * A column as text, by its type's own output function: a cast to text may be the user's function, and say less than
+ * there is.
+ */
+export function textOf({ name, form }: DigestColumn, alias = 't'): string {
+  const column = `${alias}.${ident(name)}`;
+  return form.startsWith('out:') ? form.slice('out:'.length).replace('%s', () => column) : `${column}::text`;
+}
+
 /** One column's canonical expression. */
-export function canonical({ name, form }: DigestColumn): string {
+export function canonical(given: DigestColumn): string {
+  const { name, form } = given;
   const column = `t.${ident(name)}`;
   if (form === 'int4') return `${column}::int4`;
   if (form === 'int8') return `int8send(${column}::int8)`;
   if (form === 'raw') return column;
   if (form === 'text') return `(${column}::text) collate "C"`;
+  if (form.startsWith('out:')) return `${textOf(given)} collate "C"`;
+  if (form === 'float') return `float8send(${column}::text::float8)`;
   if (form === 'xml') return `ltrim(textin(xml_out(${column})), E'\\n') collate "C"`;
   // NaN has many bit patterns, and a stream carries it as text.
-  if (form === 'send:float4send' || form === 'send:float8send')
+  if (isFloat(form))
     return `${form.slice('send:'.length)}(case when ${column} = 'NaN' then 'NaN' else ${column} end)`;
   return `${form.slice('send:'.length)}(${column})`;
 }

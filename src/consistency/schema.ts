@@ -23,7 +23,7 @@ export function holdsAll(leader: ColumnShape, node: ColumnShape): boolean {
   if (leader.base !== node.base) {
     const [mine, theirs] = [WIDTH[leader.base], WIDTH[node.base]];
     if (mine !== undefined && theirs !== undefined)
-      return mine <= theirs && isInteger(formOf(leader.base)) === isInteger(formOf(node.base));
+      return mine <= theirs && isInteger(formOf(leader)) === isInteger(formOf(node));
     if (!TEXTS.has(leader.base) || !TEXTS.has(node.base)) return false;
   }
   const [wanted, given] = [modifiers(leader.type), modifiers(node.type)];
@@ -71,7 +71,7 @@ export function compareShapes(
       add('column-required', 'error', `column ${column.name} is only here, NOT NULL and without a default`);
     else add('column-extra', 'info', `column ${column.name} (${column.type}) is only here`);
   }
-  if (leader.key.join('\0') !== node.key.join('\0'))
+  if (!node.keys.some((key) => key.join('\0') === leader.key.join('\0')))
     add('key-differs', 'error', `key is (${node.key.join(', ')}) instead of (${leader.key.join(', ')})`);
   for (const index of node.uniques.filter((candidate) => !leader.uniques.includes(candidate)))
     add('unique-extra', 'error', `unique index ${index} is only here: rows of the leader may violate it`);
@@ -98,8 +98,9 @@ function compareColumns(leader: ColumnShape, node: ColumnShape): Difference[] {
     found.push(['column-not-null', 'error', `column ${name} is NOT NULL only here`]);
   if (leader.notNull && !node.notNull)
     found.push(['column-nullable', 'info', `column ${name} may be null here`]);
-  if (leader.generated !== node.generated) {
-    const breaks = leader.published && node.generated !== '';
+  // What is sent has nowhere to go in a column that computes itself, whether the leader's does too or not.
+  const breaks = leader.published && node.generated !== '';
+  if (breaks || leader.generated !== node.generated) {
     found.push([
       'column-generated',
       breaks ? 'error' : 'warning',

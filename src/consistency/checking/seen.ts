@@ -92,6 +92,7 @@ export async function seeTable(
 
 function whyNotComparable(shape: TableShape | undefined, columns: readonly string[]): string | null {
   if (!shape) return 'the table does not exist here';
+  if (columns.length === 0) return 'no column of it is replicated';
   const lacking = columns.filter((name) => !shape.columns.some((column) => column.name === name));
   return lacking.length > 0 ? `column ${lacking.join(', ')} does not exist here` : null;
 }

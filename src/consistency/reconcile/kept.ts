@@ -2,8 +2,9 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
-import { ident, literal } from '../../postgres/quote.js';
+import { literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
+import { sameKey } from '../blocks.js';
 import { type Stage, THERE } from './stage.js';
 
 export interface KeptRows {
@@ -79,16 +80,16 @@ export function keepRows(file: string): KeptRows {
 
 /**
  * As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. A value of type json
- * is there as it was typed in; the ends of its lines, which JSON has between values only, become spaces.
+ * is there as it was typed in; `o.*`, since `o` would be a column of that name; the ends of its lines, which JSON has between values only, become spaces.
  */
 function linesSql({ table, keys, old }: Stage): string {
   const { plan, node } = table;
-  const match = plan.key.map(({ name }) => `k.${ident(name)} = o.${ident(name)}`).join(' and ');
+  const match = sameKey(plan, node, 'k', 'o');
   const operation = match === '' ? `'delete'` : `case when k.${THERE} then 'update' else 'delete' end`;
   const text = (value: string) => `${literal(value)}::text`;
   return (
     `select translate(json_build_object('schema', ${text(node.shape.schema)}, 'table', ${text(node.shape.name)}, ` +
-    `'operation', ${operation}, 'row', row_to_json(o))::text, E'\\n\\r', '  ') as line from ${old} o` +
+    `'operation', ${operation}, 'row', row_to_json(o.*))::text, E'\\n\\r', '  ') as line from ${old} o` +
     (match === '' ? '' : ` join ${keys} k on ${match}`)
   );
 }

@@ -7,7 +7,7 @@
 import { ident } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { keyParts } from '../blocks.js';
-import { fromTable } from '../digest.js';
+import { fromTable, textOf } from '../digest.js';
 import type { ReconcileTable } from './table.js';
 
 /** A row that differs: its hash on either side, undefined where there is none; with `multiset` hashes are counts. */
@@ -125,7 +125,7 @@ export async function* stagedKeys(
   const texts =
     plan.method === 'multiset'
       ? ['k.h::text', 'k.node::text']
-      : plan.key.map((column) => `k.${ident(column.name)}::text`);
+      : plan.key.map((column) => textOf(column, 'k'));
   const there = plan.method === 'multiset' ? 'k.leader > k.node' : `k.${THERE}`;
   await node.simple(
     `declare repctl_keys no scroll cursor for select array[${texts.join(', ')}]::text[] as parts from ${stage.keys} k where ${there}`,

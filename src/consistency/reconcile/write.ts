@@ -5,7 +5,7 @@
 import { EXIT, RepctlError } from '../../errors.js';
 import { ident, literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
-import { type RowReading, fromKeys, rowsParams, rowsSql } from '../blocks.js';
+import { type RowReading, fromKeys, rowsParams, rowsSql, sameKey } from '../blocks.js';
 import { aggregate, fromTable, rowHash, where } from '../digest.js';
 import { foldDoubles } from '../compare/rows.js';
 import { type Knock, pipeRows } from './pipe.js';
@@ -78,8 +78,7 @@ export async function writeStage(
 /** What is deleted, as `x`, with the condition that ties it to t: `delete from … t using <this>`. */
 function doomed(stage: Stage): string {
   const { plan, node } = stage.table;
-  if (plan.method !== 'multiset')
-    return `${stage.keys} x where ${plan.key.map(({ name }) => `t.${ident(name)} = x.${ident(name)}`).join(' and ')}`;
+  if (plan.method !== 'multiset') return `${stage.keys} x where ${sameKey(plan, node, 't', 'x')}`;
   // Of rows that are alike any may go; ctid alone is not unique over partitions.
   const hash = rowHash(plan.columns, plan.flavour);
   return (
@@ -126,7 +125,7 @@ async function insertKept(
 ): Promise<void> {
   const { plan, node: side } = stage.table;
   const name = qualified(side.shape);
-  const match = plan.key.map((column) => `o.${ident(column.name)} = s.${ident(column.name)}`).join(' and ');
+  const match = sameKey(plan, side, 'o', 's');
   const known = match === '' ? 'false' : match;
   await node.simple(
     `insert into ${name} (${list([...sent, ...kept])}) overriding system value ` +
@@ -150,7 +149,7 @@ async function proveWritten(node: Session, stage: Stage): Promise<void> {
     );
     equal = row?.wrong === '0';
   } else {
-    const match = plan.key.map(({ name }) => `t.${ident(name)} = k.${ident(name)}`).join(' and ');
+    const match = sameKey(plan, side, 't', 'k');
     const [row] = await node.query<{ rows: string; digest: string }>(
       `select ${aggregate(hash, true)} from ${stage.keys} k join ${fromTable(side.shape).slice('from '.length)} on ${match}`,
     );
@@ -169,8 +168,8 @@ async function proveWritten(node: Session, stage: Stage): Promise<void> {
 }
 
 async function counts(node: Session, stage: Stage, written: number): Promise<Written> {
-  const { plan } = stage.table;
-  const match = plan.key.map(({ name }) => `k.${ident(name)} = o.${ident(name)}`).join(' and ');
+  const { plan, node: side } = stage.table;
+  const match = sameKey(plan, side, 'k', 'o');
   const updates =
     match === ''
       ? '0'

@@ -120,7 +120,7 @@ describe('statements', () => {
   it('keys are compared under their own collation, or two of them would clash', () => {
     expect(rowsSql(byCode, side(), false)).toBe(
       `select json_build_array(t."code"::text)::text as key, ${hash}::text as hash, t.xmin::text as version ` +
-        'from unnest($1::text[]) k(k0) join only "public"."items" t on t."code" = k.k0::text collate pg_catalog."de_DE" and (t."code"::text) collate "C" = k.k0',
+        'from unnest($1::text[]) k("repctl key 0") join only "public"."items" t on t."code" = k."repctl key 0"::text collate pg_catalog."de_DE" and (t."code"::text) collate "C" = k."repctl key 0"',
     );
   });
 

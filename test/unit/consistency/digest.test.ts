@@ -26,9 +26,17 @@ describe('canonical column expressions', () => {
     ['jsonb', 'jsonb_send(t."c")'],
     // array_send and record_send carry type OIDs, which differ from server to server.
     ['_int4', '(t."c"::text) collate "C"'],
-    ['public.mood', '(t."c"::text) collate "C"'],
-  ])('%s', (base, sql) => {
-    expect(canonical({ name: 'c', form: formOf(base) })).toBe(sql);
+    // A cast to text may be its owner's, and say less than there is.
+    ['public.mood', 'textin(enum_out(t."c")) collate "C"', 'textin(enum_out(%s))'],
+    // A cast takes the blanks away.
+    ['bpchar', 'textin(bpcharout(t."c")) collate "C"', 'textin(bpcharout(%s))'],
+    [
+      'public.mood',
+      'textin(enum_out((t."c")::public.mood)) collate "C"',
+      'textin(enum_out((%s)::public.mood))',
+    ],
+  ])('%s', (base, sql, output: string | null = null) => {
+    expect(canonical({ name: 'c', form: formOf({ base, output }) })).toBe(sql);
   });
 
   it('quotes names', () => {
@@ -53,9 +61,10 @@ describe('columns of a digest', () => {
   });
 
   it('go as int8 or as text on every node where one node has another kind of type', () => {
-    const leader = shape([column('n', 'int4'), column('price', 'numeric')]);
-    const wider = shape([column('n', 'int8'), column('price', 'int4')]);
+    const leader = shape([column('f', 'float4'), column('n', 'int4'), column('price', 'numeric')]);
+    const wider = shape([column('f', 'float8'), column('n', 'int8'), column('price', 'int4')]);
     expect(digestColumns(leader, [wider])).toEqual([
+      { name: 'f', form: 'float' },
       { name: 'n', form: 'int8' },
       { name: 'price', form: 'text' },
     ]);

@@ -81,7 +81,7 @@ describe('findings', () => {
       leader(column('a', 'int4')),
       ['warning column-default'],
     ],
-    ['another key', leader(), { ...leader(), key: [] }, ['error key-differs']],
+    ['another key', leader(), { ...leader(), key: [], keys: [[]] }, ['error key-differs']],
     [
       'a unique index more',
       leader(),

@@ -9,6 +9,8 @@ export const column = (name: string, base: string, more: Partial<ColumnShape> = 
   defaultExpression: null,
   identity: '',
   collation: null,
+  output: null,
+  equals: '=',
   published: true,
   ...more,
 });
@@ -19,6 +21,7 @@ export const shape = (columns: ColumnShape[], more: Partial<TableShape> = {}): T
   kind: 'r',
   columns,
   key: ['id'],
+  keys: [more.key ?? ['id']],
   uniques: [],
   filter: null,
   estimatedRows: 0,
