@@ -107,10 +107,13 @@ function compareColumns(leader: ColumnShape, node: ColumnShape): Difference[] {
       `column ${name} is ${node.generated === '' ? 'not ' : ''}generated here`,
     ]);
   } else if (leader.defaultExpression !== node.defaultExpression) {
+    const [here, there] = [node.defaultExpression ?? 'none', leader.defaultExpression ?? 'none'];
     found.push([
       'column-default',
       'warning',
-      `column ${name} has default ${node.defaultExpression ?? 'none'} instead of ${leader.defaultExpression ?? 'none'}`,
+      leader.generated === ''
+        ? `column ${name} has default ${here} instead of ${there}`
+        : `column ${name} is computed otherwise, so whoever reads it here sees other values: ${here} instead of ${there}`,
     ]);
   }
   if (leader.identity !== node.identity)
