@@ -170,6 +170,15 @@ describe('what a server says otherwise', () => {
     expect(code).toBe(4);
     expect(stdout).toMatch(new RegExp(`n3.*grant select on public\\.goods to ${role}`, 'u'));
     expect(stdout).toMatch(/public\.goods\s+n2\s+✓ equal/u);
+    // On columns alone: equal can be proven, a difference cannot.
+    await admin('n3', `grant select (id, price, note) on goods to ${role}`);
+    expect((await compared('goods')).code).toBe(0);
+    await admin('n3', 'update goods set price = 0 where id = 7');
+    const { result } = await compared('goods');
+    expect(nodeOf(result, 'goods', 'n3')).toMatchObject({
+      ...{ verdict: 'unverified', problem: expect.stringMatching(/SELECT on the whole table/u) as string },
+    });
+    await admin('n3', 'update goods set price = 7.10 where id = 7');
     await admin('n3', `alter table goods owner to ${role}; grant all on goods to ${role}`);
     expect((await compared('goods')).code).toBe(0);
   });
