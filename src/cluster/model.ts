@@ -163,6 +163,8 @@ export interface PublicationInfo {
   readonly allTables: boolean;
   readonly tables: readonly TableName[];
   readonly own: boolean;
+  /** Kinds of changes that it does not send, of insert, update, delete and truncate. */
+  readonly withholds?: readonly string[];
 }
 
 export interface ReachableNode {

@@ -91,6 +91,7 @@ export interface RawState {
   readonly publications: readonly {
     readonly name: string;
     readonly all_tables: boolean;
+    readonly withholds: readonly string[];
     readonly tables: readonly TableName[];
   }[];
   readonly tables: readonly (TableName & {
@@ -163,6 +164,7 @@ export function toNode(
       allTables: it.all_tables,
       tables: it.tables,
       own: it.name === PUBLICATION,
+      ...(it.withholds.length === 0 ? {} : { withholds: it.withholds }),
     })),
     tables: raw.tables.map((it) => ({
       schema: it.schema,

@@ -115,6 +115,8 @@ const senders = rows(`
  */
 const publications = rows(`
   select p.pubname as name, p.puballtables as all_tables,
+         array(select k.kind from (values ('insert', p.pubinsert), ('update', p.pubupdate), ('delete', p.pubdelete),
+                      ('truncate', p.pubtruncate)) k(kind, sent) where not k.sent) as withholds,
          ${rows(`
            select n.nspname as schema, c.relname as name
              from (with recursive member(oid) as (

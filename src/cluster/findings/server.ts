@@ -1,7 +1,7 @@
 /** Findings about each server: slots and their WAL, limits, long transactions, schema, clock. Pure. */
 import { reachableNodes, slotFor } from '../epochs.js';
 import type { Finding, ReachableNode, SlotInfo, TableName } from '../model.js';
-import { slotName } from '../names.js';
+import { PUBLICATION, slotName } from '../names.js';
 import { bytes, names, seconds } from '../words.js';
 import type { View } from './view.js';
 
@@ -13,6 +13,7 @@ export function serverFindings(view: View): readonly Finding[] {
     ...transactionFindings(view, node),
     ...schemaFindings(view, node),
     ...clockFindings(view, node),
+    ...publicationFindings(view, node),
     ...foreignFindings(node),
   ]);
 }
@@ -246,6 +247,25 @@ function clockFindings(view: View, node: ReachableNode): readonly Finding[] {
       node: node.name,
       message: `its clock is ${seconds(Math.abs(node.clockOffsetMs))} ${node.clockOffsetMs > 0 ? 'ahead of' : 'behind'} this machine's: times in history and lag are off by that`,
       fix: `Synchronise the clock of ${node.name} (NTP).`,
+    },
+  ];
+}
+
+/** A kind of change that is not sent is lost to every replica in silence: no stream fails, and no lag shows it. */
+function publicationFindings(view: View, node: ReachableNode): readonly Finding[] {
+  const withheld = node.publications.find((it) => it.own)?.withholds ?? [];
+  if (withheld.length === 0) return [];
+  const leads = node.name === view.leaderName;
+  const what = withheld.join(', ');
+  return [
+    {
+      code: 'publication-withholds',
+      severity: leads ? 'error' : 'warning',
+      node: node.name,
+      message: leads
+        ? `its publication does not send ${what}: the replicas never see it`
+        : `once it leads, its publication does not send ${what}`,
+      fix: `On ${node.name}: alter publication ${PUBLICATION} set (publish = 'insert, update, delete, truncate'); then repctl check finds what was missed.`,
     },
   ];
 }

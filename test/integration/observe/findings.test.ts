@@ -181,6 +181,17 @@ describe('a running cluster', () => {
     await healthy();
   });
 
+  it('changes that are not sent', async () => {
+    await asSuperuser('n1', `alter publication repctl set (publish = 'insert, update')`);
+    const analysis = await find('publication-withholds', 'n1');
+    expect(analysis.findings.find(({ code }) => code === 'publication-withholds')).toMatchObject({
+      severity: 'error',
+      message: expect.stringContaining('does not send delete, truncate') as string,
+    });
+    await asSuperuser('n1', `alter publication repctl set (publish = 'insert, update, delete, truncate')`);
+    await healthy();
+  });
+
   it('somebody else’s objects', async () => {
     await asSuperuser(
       'n2',

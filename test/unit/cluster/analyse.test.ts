@@ -585,6 +585,16 @@ const cases: readonly Case[] = [
     state: 'healthy',
   },
   {
+    what: 'a publication of the leader that sends no deletes',
+    snapshot: patch(healthy(), 'n1', (node) => ({
+      publications: node.publications.map((it) => ({ ...it, withholds: ['delete'] })),
+    })),
+    code: 'publication-withholds',
+    severity: 'error',
+    node: 'n1',
+    state: 'degraded',
+  },
+  {
     what: "somebody else's slot",
     snapshot: patch(healthy(), 'n1', (node) => ({
       slots: [...node.slots, slotOf('x', { name: 'debezium', own: false })],
