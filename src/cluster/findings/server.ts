@@ -265,7 +265,7 @@ function publicationFindings(view: View, node: ReachableNode): readonly Finding[
       message: leads
         ? `its publication does not send ${what}: the replicas never see it`
         : `once it leads, its publication does not send ${what}`,
-      fix: `On ${node.name}: alter publication ${PUBLICATION} set (publish = 'insert, update, delete, truncate'); then repctl check finds what was missed.`,
+      fix: `On ${node.name}: alter publication "${PUBLICATION}" set (publish = 'insert, update, delete, truncate'); then repctl check finds what was missed.`,
     },
   ];
 }

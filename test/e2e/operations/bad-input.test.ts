@@ -209,6 +209,17 @@ describe('a healthy cluster', () => {
       then: 'switchover n2',
     },
     {
+      what: 'a replica whose publication would not send deletes',
+      plant: async () => {
+        await on('n2', `alter publication repctl set (publish = 'insert, update, truncate')`);
+        return () => on('n2', `alter publication repctl set (publish = 'insert, update, delete, truncate')`);
+      },
+      tries: [
+        switching('n2', { code: 'publication-withholds', hint: /On n2: alter publication "repctl" set/ }),
+      ],
+      then: 'switchover n2',
+    },
+    {
       what: 'a prepared transaction on the leader',
       plant: async () => {
         await on(
