@@ -155,7 +155,7 @@ async function lookAtTables(
     else seen.push(narrow(found, narrowed.scope));
   }
   if (seen.length === 0 && skipped.length > 0 && scope.since !== undefined)
-    throw noSuchColumn('No replicated table', scope.column);
+    throw noSuchColumn(undefined, scope.column);
   return { seen, skipped, schema, unread };
 }
 
