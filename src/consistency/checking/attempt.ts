@@ -188,15 +188,7 @@ async function compareTables(
   // Snapshots are taken once, so sessions are opened before; else when there is use for them.
   if (exact === true && seen.some(isBig)) await open();
   const frozen =
-    exact === true && seen.length > 0
-      ? await freeze(
-          fleet,
-          who,
-          lanes,
-          seen.map(({ table }) => table),
-          request.waitMs,
-        )
-      : undefined;
+    exact === true && seen.length > 0 ? await freeze(fleet, who, lanes, seen, request.waitMs) : undefined;
   course?.assertThere(seen.map(({ table }) => table));
   await course?.begin();
   for (const found of seen) {
