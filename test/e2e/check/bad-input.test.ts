@@ -143,7 +143,9 @@ test.each([
 });
 
 describe('nobody says who leads: that is not a cluster to be created', () => {
-  const NOWHERE = 'postgres://x@127.0.0.1:1/x';
+  /** Nobody listens there. */
+  const nowhere = (...names: string[]) =>
+    Object.fromEntries(names.map((name) => [`REPCTL_URL_${name}`, `postgres://x@127.0.0.1:1/${name}`]));
 
   async function refused(args: readonly string[], over: Record<string, string>): Promise<Failure> {
     const { code, data } = await cli.json<{ error: Failure }>(args, { env: { ...env, ...over } });
@@ -156,8 +158,7 @@ describe('nobody says who leads: that is not a cluster to be created', () => {
   }
 
   test.each([['check'], ['repair', '--dry-run']])('%s: no node answers', async (...args) => {
-    const down = { REPCTL_URL_N1: NOWHERE, REPCTL_URL_N2: NOWHERE, REPCTL_URL_N3: NOWHERE };
-    expect((await refused(args, down)).message).toMatch(/n1 at .*; n2 at .*; n3 at /u);
+    expect((await refused(args, nowhere('N1', 'N2', 'N3'))).message).toMatch(/n1 at .*; n2 at .*; n3 at /u);
   });
 
   test.each([['check'], ['history'], ['sync'], ['repair', '--dry-run']])(
@@ -165,8 +166,7 @@ describe('nobody says who leads: that is not a cluster to be created', () => {
     async (...args) => {
       const bare = new URL(env['REPCTL_URL_N1'] ?? '');
       bare.pathname = '/postgres';
-      const one = { REPCTL_URL_N1: bare.href, REPCTL_URL_N2: NOWHERE, REPCTL_URL_N3: NOWHERE };
-      const { message } = await refused(args, one);
+      const { message } = await refused(args, { REPCTL_URL_N1: bare.href, ...nowhere('N2', 'N3') });
       expect(message).toMatch(/n2 at .*; n3 at /u);
     },
   );
