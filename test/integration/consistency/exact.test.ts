@@ -118,10 +118,21 @@ describe('--exact', () => {
     await until(async () => (await run({ exact: true })).verdict === 'equal');
   });
 
-  test('a TRUNCATE of a table that is not read yet waits for the end: a snapshot does not keep its rows', async () => {
-    const truncater = await servers.superuser('n1');
-    await truncater.simple('create temp table kept as select * from public.by_uuid');
-    let truncated: Promise<unknown> | undefined;
+  test.each([
+    {
+      node: 'n1',
+      sql: 'truncate public.by_uuid',
+      back: 'insert into public.by_uuid select * from kept',
+    },
+    {
+      node: 'n2',
+      sql: 'alter table public.by_uuid alter n type numeric',
+      back: 'alter table public.by_uuid alter n type bigint',
+    },
+  ])('$sql on $node before it is read waits for the end: no snapshot keeps its rows', async (what) => {
+    const session = await servers.superuser(what.node);
+    await session.simple('create temp table kept as select * from public.by_uuid');
+    let done: Promise<unknown> | undefined;
     try {
       const result = await run({
         exact: true,
@@ -129,18 +140,18 @@ describe('--exact', () => {
         // Two seconds for the first of them.
         rate: { rows: 2_500 },
         onProgress: () => {
-          truncated ??= truncater.simple('truncate public.by_uuid');
+          done ??= session.simple(what.sql);
         },
       });
-      expect(truncated).toBeDefined();
+      expect(done).toBeDefined();
       expect(result.tables.map(({ name, rows }) => [name, rows])).toEqual([
         ['by_int', String(ROWS)],
         ['by_uuid', String(ROWS)],
       ]);
       expect(result.verdict).toBe('equal');
     } finally {
-      await truncated;
-      await truncater.simple('insert into public.by_uuid select * from kept');
+      await done;
+      await session.simple(what.back);
     }
     await until(async () => (await run({ exact: true })).verdict === 'equal');
     expect(await leftOn(leader)).toEqual([]);
