@@ -2,6 +2,7 @@
 import { EXIT, RepctlError } from '../errors.js';
 import { ownSubscription, reachableNodes } from './epochs.js';
 import { syncFindings } from './findings/sync.js';
+import { leaderless } from './leaderless.js';
 import type { Finding, Snapshot } from './model.js';
 import { type SyncSummary, syncState, syncSummary } from './sync.js';
 
@@ -22,7 +23,7 @@ export interface SyncView {
   readonly findings: readonly Finding[];
 }
 
-/** Throws `node-unreachable` (exit 3) when no node answers, `not-created` (exit 2) before `create`. */
+/** Throws `node-unreachable` (exit 3) when no node answers, and as leaderless() says when none knows an epoch. */
 export function syncView(snapshot: Snapshot): SyncView {
   const state = syncState(snapshot);
   const sync = syncSummary(snapshot);
@@ -33,9 +34,7 @@ export function syncView(snapshot: Snapshot): SyncView {
           exit: EXIT.unreachable,
           hint: 'repctl status',
         })
-      : new RepctlError('not-created', 'No reachable node knows an epoch of this cluster.', {
-          hint: 'repctl cluster create',
-        });
+      : leaderless(snapshot);
   const counted = new Set(sync.names);
   return {
     cluster: snapshot.cluster,

@@ -12,7 +12,7 @@ import type { CheckResult } from '../consistency/result.js';
 import { type Checkpoints, openCheckpoints } from '../consistency/resume/file.js';
 import { assertCurrent } from '../consistency/resume/frame.js';
 import { stateDir } from '../config/paths.js';
-import { EXIT } from '../errors.js';
+import { EXIT, RepctlError } from '../errors.js';
 import { renderCheckHistory } from '../ui/check-history.js';
 import { renderCheck, renderInterrupted, renderProgress, renderQuiet } from '../ui/check.js';
 
@@ -41,6 +41,8 @@ export default class Check extends BaseCommand<typeof Check> {
 
   async run(): Promise<CheckResult | CheckHistory> {
     const config = this.cluster();
+    if (this.flags.history && this.args.table !== undefined)
+      throw new RepctlError('usage', '--history tells of every table that was checked: name none.');
     if (this.flags.history)
       return this.show(await readHistory(stateDir(), config.cluster, RUNS_SHOWN), renderCheckHistory);
     const fleet = this.fleet(config);

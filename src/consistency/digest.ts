@@ -127,9 +127,13 @@ export const rowHash = (columns: readonly DigestColumn[], flavour: Flavour = 'ha
 export const aggregate = (hash: string, keyed: boolean): string =>
   `count(*)::text as rows, ${keyed ? `coalesce(bit_xor(${hash}), 0)` : `coalesce(sum(${hash}), 0)`}::text as digest`;
 
-/** `from` with the alias t. Children that inherit from an ordinary table are published as tables of their own. */
+/** Children that inherit from an ordinary table are published as tables of their own. */
+export const relation = (table: { schema: string; name: string; kind: string }): string =>
+  `${table.kind === 'p' ? '' : 'only '}${qualified(table)}`;
+
+/** `from` with the alias t. */
 export const fromTable = (table: { schema: string; name: string; kind: string }): string =>
-  `from ${table.kind === 'p' ? '' : 'only '}${qualified(table)} t`;
+  `from ${relation(table)} t`;
 
 /** `where` and all conditions that there are. */
 export const where = (...conditions: (string | null | undefined)[]): string => {

@@ -45,7 +45,10 @@ export function sinceScope(shape: TableShape, column: string, time: string): str
   return `t.${ident(column)} >= ${bound} or t.${ident(column)} is null`;
 }
 
-export const noSuchColumn = (table: string, column: string): RepctlError =>
-  new RepctlError('no-time-column', `${table} has no column ${column} of dates or times.`, {
-    hint: 'Name another one with --since-column, or check the table without --since.',
-  });
+/** `table`: undefined where it is none of them that has it. */
+export const noSuchColumn = (table: string | undefined, column: string): RepctlError =>
+  new RepctlError(
+    'no-time-column',
+    `${table === undefined ? 'No replicated table has a' : `${table} has no`} column ${column} of dates or times.`,
+    { hint: 'Name another one with --since-column, or check the table without --since.' },
+  );

@@ -2,9 +2,8 @@
 import type { Finding, ReachableNode, TableName } from '../cluster/model.js';
 import { ownSubscription } from '../cluster/epochs.js';
 import { PUBLICATION } from '../cluster/names.js';
+import { tableKey } from '../replication/publications.js';
 import type { SequenceInfo, SequenceUse } from '../replication/sequences.js';
-
-const label = ({ schema, name }: TableName): string => `${schema}.${name}`;
 
 /** The tables that a node's publication `repctl` sends: partitions instead of their partitioned table. */
 export const publishedTables = (node: ReachableNode): readonly TableName[] =>
@@ -21,9 +20,9 @@ export function comparePublication(leader: ReachableNode, replica: ReachableNode
     return [{ code: 'not-subscribed', severity: 'error', node, message, fix: `repctl rewire ${node}` }];
   }
   const published = publishedTables(leader);
-  const states = new Map(subscription.tables.map((table) => [label(table), table.state]));
+  const states = new Map(subscription.tables.map((table) => [tableKey(table), table.state]));
   const findings: Finding[] = [];
-  for (const table of published.map(label)) {
+  for (const table of published.map(tableKey)) {
     const state = states.get(table);
     if (state === undefined)
       findings.push({
@@ -42,8 +41,8 @@ export function comparePublication(leader: ReachableNode, replica: ReachableNode
         fix: 'repctl status',
       });
   }
-  const known = new Set(published.map(label));
-  for (const table of subscription.tables.map(label).filter((candidate) => !known.has(candidate)))
+  const known = new Set(published.map(tableKey));
+  for (const table of subscription.tables.map(tableKey).filter((candidate) => !known.has(candidate)))
     findings.push({
       code: 'table-not-published',
       severity: 'warning',
@@ -82,7 +81,7 @@ export function compareSequences(
       behind,
       nodes: [...nodes].map(([node, sequences]) => ({
         node,
-        lastValue: sequences.find((other) => label(other) === label(sequence))?.lastValue ?? null,
+        lastValue: sequences.find((other) => tableKey(other) === tableKey(sequence))?.lastValue ?? null,
       })),
     };
   });

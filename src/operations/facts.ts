@@ -145,14 +145,25 @@ export const unreachableNodes = (facts: Facts): Finding[] =>
       };
     });
 
+/** What the node knows of the cluster is hidden from the role. */
+export const mayNotRead = ({ name, user }: ReachableNode): Finding => ({
+  code: 'privilege-missing',
+  severity: 'error',
+  node: name,
+  message: `${user} may not read schema repctl on ${name}.`,
+  fix: 'repctl status',
+});
+
 /**
- * No node that answers knows an epoch. Where none answers at all, or those that know it may be the ones that do not,
- * nobody is told to make a cluster: it may be there, and down.
+ * No node that answers knows an epoch. Where none answers at all, or those that know it may be the ones that do not, or
+ * that do not let it be read, nobody is told to make a cluster: it may be there, and down.
  */
 export function noEpoch(facts: Facts): Finding[] {
   const silent = unreachableNodes(facts);
   if (facts.reachable.length === 0 && silent.length > 0) return silent;
   const { cluster } = facts.config;
+  const denied = facts.reachable.filter((node) => node.metadata === 'denied');
+  if (denied.length > 0) return [...silent, ...denied.map(mayNotRead)];
   const names = silent.map(({ node }) => node).join(', ');
   return [
     {

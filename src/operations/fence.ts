@@ -5,7 +5,16 @@ import type { Finding, ReachableNode, Snapshot } from '../cluster/model.js';
 import { isStaleLeader, wayBack } from '../cluster/report.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
-import { type Facts, factsOf, isAttached, nodeOf, strangerFindings, unknownNode } from './facts.js';
+import {
+  type Facts,
+  factsOf,
+  isAttached,
+  mayNotRead,
+  nodeOf,
+  noEpoch,
+  strangerFindings,
+  unknownNode,
+} from './facts.js';
 import { stepFor } from './steps.js';
 import { unconfirmedAtFormer } from './unconfirmed.js';
 
@@ -105,6 +114,7 @@ function absent(facts: Facts, name: string, node: ReachableNode | undefined): Fi
   }
   const [stranger] = strangerFindings(facts, node);
   if (stranger !== undefined) return stranger;
+  if (node.metadata === 'denied') return mayNotRead(node);
   if (node.tables.length > 0 && node.identity !== null) return undefined;
   return error(
     'not-created',
@@ -116,8 +126,7 @@ function absent(facts: Facts, name: string, node: ReachableNode | undefined): Fi
 
 function notTheLeader(facts: Facts, node: ReachableNode): Finding | undefined {
   const { epoch, snapshot } = facts;
-  if (epoch === undefined)
-    return error('not-created', node.name, 'No epoch is recorded anywhere.', 'repctl cluster create');
+  if (epoch === undefined) return noEpoch(facts)[0];
   if (isStaleLeader(snapshot, node))
     return error(
       'stale-leader',

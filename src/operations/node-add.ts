@@ -5,7 +5,7 @@ import { SCHEMA } from '../cluster/names.js';
 import { type Planned, planned, refused } from '../plan/plan.js';
 import type { Action } from './actions.js';
 import { isPublished, nodeObstacles, subscribeSteps } from './create.js';
-import { factsOf, isAttached, nodeOf } from './facts.js';
+import { factsOf, isAttached, nodeOf, noEpoch } from './facts.js';
 import { finishSteps } from './finish.js';
 import { stepFor } from './steps.js';
 
@@ -29,17 +29,16 @@ export function planNodeAdd(
   const { epoch, leader } = facts;
   const node = nodeOf(facts, request.name);
   const findings: Finding[] = [];
-  if (epoch === undefined || leader === undefined) {
+  if (epoch === undefined) findings.push(...noEpoch(facts));
+  else if (leader === undefined)
     findings.push({
-      code: epoch === undefined ? 'not-created' : 'no-leader',
+      code: 'no-leader',
       severity: 'error',
-      message:
-        epoch === undefined ? 'There is no cluster yet.' : `${epoch.leader} leads and does not answer.`,
-      fix: epoch === undefined ? 'repctl cluster create' : 'repctl failover',
+      message: `${epoch.leader} leads and does not answer.`,
+      fix: 'repctl failover',
     });
-  }
   const absent = snapshot.nodes.find((one) => one.name === request.name && !one.reachable);
-  if (absent !== undefined && !absent.reachable)
+  if (absent !== undefined && !absent.reachable && !findings.some((one) => one.node === absent.name))
     findings.push({ code: absent.code, severity: 'error', node: absent.name, message: absent.message });
   if (node !== undefined) findings.push(...nodeObstacles(facts, node), ...(request.unfit ?? []));
   if (epoch === undefined || leader === undefined || node === undefined || findings.length > 0)

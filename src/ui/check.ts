@@ -251,17 +251,17 @@ function closing(result: CheckResult, { c }: Style): string[] {
       c.yellow('? Nothing is proven to differ, but not everything could be verified.'),
       `  ${c.cyan('repctl status')}, then repctl check again`,
     ];
-  const diverged = new Set([
-    ...result.tables.flatMap((table) =>
-      table.nodes.filter((node) => node.verdict === 'diverged').map((node) => node.node),
-    ),
-    ...result.schema.flatMap((finding) => (finding.severity === 'error' ? [finding.node] : [])),
-  ]);
-  const names = [...diverged];
+  const inRows = result.tables.flatMap((table) =>
+    table.nodes.filter((node) => node.verdict === 'diverged').map((node) => node.node),
+  );
+  const inDefinitions = result.schema.flatMap(({ severity, node }) => (severity === 'error' ? [node] : []));
+  const names = [...new Set([...inRows, ...inDefinitions])];
   return [
     c.red(`✗ ${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} diverged from ${result.leader}.`),
-    ...names.map(
-      (node) => `  ${c.cyan(`repctl repair --node ${node}`)}   sets its rows right, and asks first`,
+    ...names.map((node) =>
+      inRows.includes(node)
+        ? `  ${c.cyan(`repctl repair --node ${node}`)}   sets its rows right, and asks first`
+        : `  ${node}: what is defined otherwise there is for you to alter; repair sets rows right only`,
     ),
   ];
 }

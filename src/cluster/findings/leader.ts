@@ -61,6 +61,7 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
     const made = nodes.some((node) => node.metadata === 'present' || node.identity !== null);
     // Not "not created": on a cluster that is there, creating it would be the wrong thing to type.
     const hidden = nodes.filter((node) => node.metadata === 'denied').map((node) => node.name);
+    const silent = view.snapshot.nodes.filter((node) => !node.reachable).map((node) => node.name);
     findings.push({
       code: 'no-leader',
       severity: 'critical',
@@ -68,11 +69,15 @@ function leadership(view: View, nodes: readonly ReachableNode[]): readonly Findi
         ? 'no epoch is recorded on any node: the cluster was not finished'
         : hidden.length > 0
           ? `the records of the cluster may not be read on ${hidden.join(', ')}`
-          : 'the cluster has not been created yet',
+          : silent.length > 0
+            ? `no node that answers knows of the cluster: ${silent.join(', ')} may`
+            : 'the cluster has not been created yet',
       fix:
         !made && hidden.length > 0
           ? 'Grant what is named below, or connect as another role.'
-          : 'repctl cluster create',
+          : silent.length > 0
+            ? 'Start the other nodes, or check their URLs and the network.'
+            : 'repctl cluster create',
     });
   } else if (view.leaderName !== null && !view.snapshot.nodes.some((node) => node.name === view.leaderName)) {
     findings.push({

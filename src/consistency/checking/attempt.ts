@@ -16,7 +16,7 @@ import { type CheckResult, type TableResult, describeRow, verdictOf } from '../r
 import { type Course, courseOf } from '../resume/course.js';
 import { frameOf, resumedOf } from '../resume/frame.js';
 import type { SchemaFinding } from '../schema.js';
-import { selectTables } from '../select.js';
+import { isNamed, notPublished, selectTables } from '../select.js';
 import { noSuchColumn, sinceTime } from '../since.js';
 import { comparePublication, compareSequences, publishedTables } from '../state.js';
 import { assertEpoch } from './epoch.js';
@@ -102,8 +102,7 @@ const lanesFor = (
   leader: ReachableNode,
   { schemaOnly, tables, blockRows, concurrency }: CheckRequest,
 ): number => {
-  const named = ({ schema, name }: TableName) =>
-    tables.length === 0 || tables.includes(name) || tables.includes(`${schema}.${name}`);
+  const named = (table: TableName) => tables.length === 0 || tables.some((text) => isNamed(table, text));
   const big = leader.tables.some((table) => named(table) && (table.estimatedRows ?? 0) > blockRows);
   return schemaOnly !== true && big ? concurrency : 1;
 };
@@ -115,7 +114,7 @@ interface Looked {
   readonly seen: readonly SeenTable[];
   readonly skipped: CheckResult['skipped'];
   readonly schema: readonly SchemaFinding[];
-  /** What could not even be looked at. */
+  /** What could not even be looked at, or is not replicated. */
   readonly unread: readonly Finding[];
 }
 
@@ -130,7 +129,9 @@ async function lookAtTables(
   const unread: Finding[] = [];
   const tell = (node: string, { schema: at, name }: TableName, why: string) =>
     unread.push({ code: 'table-unread', severity: 'error', node, message: `${at}.${name}: ${why}` });
-  for (const table of await selectTables(lane.leader, publishedTables(leader), request.tables)) {
+  const selected = await selectTables(lane.leader, publishedTables(leader), request.tables);
+  unread.push(...selected.unpublished.map((table) => notPublished(leader.name, table)));
+  for (const table of selected.tables) {
     request.signal?.throwIfAborted();
     const found = await seeTable(lane, table, digest).catch((error: unknown) => {
       // Somebody holds it locked, for one: the other tables can be compared all the same.
@@ -155,7 +156,7 @@ async function lookAtTables(
     else seen.push(narrow(found, narrowed.scope));
   }
   if (seen.length === 0 && skipped.length > 0 && scope.since !== undefined)
-    throw noSuchColumn('No replicated table', scope.column);
+    throw noSuchColumn(undefined, scope.column);
   return { seen, skipped, schema, unread };
 }
 
@@ -187,15 +188,7 @@ async function compareTables(
   // Snapshots are taken once, so sessions are opened before; else when there is use for them.
   if (exact === true && seen.some(isBig)) await open();
   const frozen =
-    exact === true && seen.length > 0
-      ? await freeze(
-          fleet,
-          who,
-          lanes,
-          seen.map(({ table }) => table),
-          request.waitMs,
-        )
-      : undefined;
+    exact === true && seen.length > 0 ? await freeze(fleet, who, lanes, seen, request.waitMs) : undefined;
   course?.assertThere(seen.map(({ table }) => table));
   await course?.begin();
   for (const found of seen) {

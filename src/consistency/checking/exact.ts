@@ -2,6 +2,10 @@
  * `--exact`: one moment for all nodes. The tables are locked on the leader in SHARE mode, which waits for writers and
  * keeps new ones out; what has been committed then is waited for on the replicas; every session takes a snapshot; the
  * lock goes. Nothing that is read afterwards is in flight.
+ *
+ * A snapshot does not keep what TRUNCATE and the rewriting kinds of ALTER TABLE throw away: one from before sees an empty
+ * table. So every session has all tables locked in ACCESS SHARE mode, as pg_dump has, from before its snapshot (LOCK
+ * TABLE itself takes none) until all of them are read.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ownSubscription } from '../../cluster/epochs.js';
@@ -13,11 +17,15 @@ import { literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { holderText, lockHolders } from '../../replication/lock-holders.js';
+import { compareTables } from '../../replication/publications.js';
 import type { Lane } from '../compare/run.js';
+import { relation } from '../digest.js';
 import type { ExactPoint } from '../result.js';
+import type { TableShape } from '../shape.js';
 import { leaderPosition, waitVisible } from '../visible.js';
 import { openReader } from './lanes.js';
 import type { Participants } from './participants.js';
+import type { SeenTable } from './seen.js';
 
 /** Writers queue behind a lock that waits: it waits so long altogether, milliseconds, and is tried again later. */
 const WAIT_MS = 50;
@@ -42,7 +50,7 @@ export async function freeze(
   fleet: Fleet,
   { leader, replicas }: Participants,
   lanes: readonly Lane[],
-  tables: readonly TableName[],
+  seen: readonly SeenTable[],
   waitMs: number,
 ): Promise<Frozen> {
   const [locker, helper] = await Promise.all([
@@ -53,12 +61,36 @@ export async function freeze(
     // Were repctl stopped in the middle, the server itself would end the transaction, and the lock with it.
     await locker.simple(`set idle_in_transaction_session_timeout = ${String(2 * HOLD_MS)}`);
     const late = new Map<string, string>();
-    const follow = (ms: number, replica: ReachableNode) => followed(helper, lanes, replica, ms, late);
+    const sessionsOn = (name: string) => lanes.flatMap((lane) => lane.nodes.get(name) ?? []);
+    const follow = (ms: number, replica: ReachableNode) => followed(fleet, helper, replica, ms, late);
     // Before the lock, so that it need not be held for what lies behind anyway.
     await Promise.all(replicas.map((replica) => follow(waitMs, replica)));
-    const taken = await takeLock(locker, helper, tables, waitMs);
+    const leaders = lanes.map((lane) => lane.leader);
+    const ours = seen.map(({ leader: { shape } }) => shape);
+    const taken = await takeLock(locker, helper, ours, waitMs, {
+      async keep() {
+        // Not waited for: who waits keeps others waiting, for the tables that it has and for those that it wants.
+        await keepTables(leaders, ours, 'nowait');
+        await Promise.all(
+          replicas.map(async (replica) => {
+            const { name } = replica;
+            const theirs = seen.flatMap(({ nodes }) => nodes.get(name)?.shape ?? []);
+            // A TRUNCATE that is on its way would wait for these locks, and the replica would never catch up.
+            await follow(HOLD_MS, replica);
+            if (late.has(name)) return;
+            await keepTables(sessionsOn(name), theirs).catch((error: unknown) => {
+              late.set(name, messageOf(error));
+            });
+          }),
+        );
+      },
+      async release() {
+        for (const { name } of replicas) void endAll(sessionsOn(name));
+        await endAll(leaders);
+      },
+    });
     try {
-      await shareSnapshot(lanes.map((lane) => lane.leader));
+      await shareSnapshot(leaders);
       const lsn = await leaderPosition(helper);
       const left = replicas.filter(({ name }) => !late.has(name));
       await Promise.all(
@@ -66,8 +98,7 @@ export async function freeze(
           const { name } = replica;
           const share = async () => {
             await follow(HOLD_MS, replica);
-            const sessions = lanes.flatMap((lane) => lane.nodes.get(name) ?? []);
-            if (!late.has(name)) await shareSnapshot(sessions);
+            if (!late.has(name)) await shareSnapshot(sessionsOn(name));
           };
           try {
             // One that is silent all of a sudden must not keep the leader's writers waiting until that is certain.
@@ -80,6 +111,7 @@ export async function freeze(
       );
       await locker.simple('rollback');
       const lockMs = Math.round((performance.now() - taken.at) * 10) / 10;
+      for (const name of late.keys()) void endAll(sessionsOn(name));
       return { point: { lsn, lockMs, waitedMs: taken.waitedMs, tries: taken.tries }, late };
     } catch (error) {
       if (locker.alive) await locker.simple('rollback').catch(() => undefined);
@@ -92,22 +124,23 @@ export async function freeze(
 
 /** Waits until the replica shows what the leader has now; notes it down as late when it does not. */
 async function followed(
+  fleet: Fleet,
   helper: Session,
-  lanes: readonly Lane[],
   replica: ReachableNode,
   ms: number,
   late: Map<string, string>,
 ): Promise<void> {
   const { name } = replica;
   const subscription = ownSubscription(replica);
-  const session = lanes[0]?.nodes.get(name);
-  if (late.has(name) || !session) return;
+  if (late.has(name)) return;
   if (!subscription?.enabled) {
     late.set(name, 'it does not follow the leader: there is no moment that both have seen');
     return;
   }
   try {
     const target = await leaderPosition(helper);
+    // Not over a session of the lanes: what asks there takes its snapshot, too early.
+    const session = await fleet.session(name);
     if (!(await waitVisible(session, subscription.oid, target, { leftMs: ms })))
       late.set(name, `it did not catch up within ${String(ms / 1000)} s`);
   } catch (error) {
@@ -116,12 +149,29 @@ async function followed(
   }
 }
 
-/** One snapshot for all of them: read-only transactions that begin here. */
+/** Begins read-only transactions without a snapshot yet, in which nobody can truncate, rewrite or drop these tables. */
+async function keepTables(
+  sessions: readonly Session[],
+  tables: readonly TableShape[],
+  nowait = '',
+): Promise<void> {
+  const lock =
+    tables.length === 0 ? '' : `lock table ${inOrder(tables).join(', ')} in access share mode ${nowait}`;
+  await Promise.all(
+    sessions.map((session) => session.simple(`begin isolation level repeatable read read only; ${lock}`)),
+  );
+}
+
+/** One order everywhere: two that lock in different orders wait for each other. */
+const inOrder = (tables: readonly TableShape[]): string[] => tables.toSorted(compareTables).map(relation);
+
+const endAll = (sessions: readonly Session[]): Promise<unknown> =>
+  Promise.all(sessions.map((session) => session.simple('rollback').catch(() => undefined)));
+
+/** One snapshot for all of them, whose transactions have none yet. */
 async function shareSnapshot([first, ...rest]: readonly Session[]): Promise<void> {
-  if (!first) return;
-  await first.simple('begin isolation level repeatable read read only');
-  const [row] = await first.query<{ id: string }>('select pg_export_snapshot() as id');
-  const sql = `begin isolation level repeatable read read only; set transaction snapshot ${literal(row?.id ?? '')}`;
+  const [row] = (await first?.query<{ id: string }>('select pg_export_snapshot() as id')) ?? [];
+  const sql = `set transaction snapshot ${literal(row?.id ?? '')}`;
   await Promise.all(rest.map((session) => session.simple(sql)));
 }
 
@@ -132,27 +182,32 @@ interface Taken {
   readonly tries: number;
 }
 
+/** What every try begins with, and what it leaves when it fails: whoever waits for these locks gets them in between. */
+interface Around {
+  readonly keep: () => Promise<void>;
+  readonly release: () => Promise<void>;
+}
+
 async function takeLock(
   locker: Session,
   helper: Session,
-  tables: readonly TableName[],
+  tables: readonly TableShape[],
   waitMs: number,
+  { keep, release }: Around,
 ): Promise<Taken> {
   const deadline = performance.now() + waitMs;
-  // One order everywhere: two that lock in different orders wait for each other.
-  const sorted = tables.map(qualified).toSorted();
+  const sorted = inOrder(tables);
   let pause: number = PAUSE_MS.first;
   let holders: readonly string[] = [];
   for (let tries = 1; ; tries += 1) {
-    const begun = performance.now();
-    let at = begun;
     try {
+      await keep();
+      const begun = performance.now();
+      let at = begun;
       await locker.simple('begin');
       for (const [index, table] of sorted.entries()) {
         const left = Math.max(1, Math.round(WAIT_MS - (performance.now() - begun)));
-        await locker.simple(
-          `set local lock_timeout = ${String(left)}; lock table only ${table} in share mode`,
-        );
+        await locker.simple(`set local lock_timeout = ${String(left)}; lock table ${table} in share mode`);
         if (index === 0) at = performance.now();
       }
       return { at, waitedMs: Math.round((performance.now() - begun) * 10) / 10, tries };
@@ -161,14 +216,26 @@ async function takeLock(
       if (state === '42501') throw mayNotLock(error as RepctlError, locker.node);
       // lock_not_available, deadlock_detected
       if (state !== '55P03' && state !== '40P01') throw error;
-      holders = (await lockHolders(helper, tables)).map(holderText);
-      await locker.simple('rollback');
+      holders = (await lockHolders(helper, await withPartitions(helper, tables))).map(holderText);
+      await Promise.all([locker.simple('rollback'), release()]);
       if (performance.now() + pause > deadline) throw givenUp(locker.node, tries, holders);
     }
     await sleep(pause);
     pause = Math.min(2 * pause, PAUSE_MS.most);
   }
 }
+
+/** $1: tables, as to_regclass reads them. pg_partition_tree() would lock them. */
+const PARTITIONS_SQL = `
+  with recursive tree(oid) as (
+    select to_regclass(t)::oid from unnest($1::text[]) t union
+    select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+      join pg_catalog.pg_class k on k.oid = i.inhrelid and k.relispartition)
+  select n.nspname as schema, c.relname as name
+  from tree join pg_catalog.pg_class c on c.oid = tree.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace`;
+
+const withPartitions = (session: Session, tables: readonly TableName[]): Promise<TableName[]> =>
+  session.query<TableName>(PARTITIONS_SQL, [tables.map(qualified)]);
 
 const givenUp = (node: string, tries: number, holders: readonly string[]): RepctlError =>
   new RepctlError(

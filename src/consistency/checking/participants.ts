@@ -1,5 +1,6 @@
 /** Who is compared with whom; pure. */
 import { leaderOf, reachableNodes } from '../../cluster/epochs.js';
+import { leaderless } from '../../cluster/leaderless.js';
 import type { ReachableNode, Snapshot } from '../../cluster/model.js';
 import { EXIT, RepctlError } from '../../errors.js';
 
@@ -11,17 +12,12 @@ export interface Participants {
 }
 
 /**
- * `wanted`: replicas; none for all of them. Throws `not-created`, `usage` (exit 2), and `node-unreachable` (exit 3) for
- * the leader and for replicas that were named.
+ * `wanted`: replicas; none for all of them. Throws as leaderless() says, `usage` (exit 2), and `node-unreachable`
+ * (exit 3) for the leader and for replicas that were named.
  */
 export function participantsOf(snapshot: Snapshot, wanted: readonly string[]): Participants {
   const leader = leaderOf(snapshot);
-  if (!leader)
-    throw new RepctlError(
-      'not-created',
-      'This cluster has no leader yet: there is nothing to compare with.',
-      { hint: 'repctl cluster create' },
-    );
+  if (!leader) throw leaderless(snapshot);
   if (!leader.reachable) throw unreachableError(leader.name, leader.message);
   if (wanted.includes(leader.name))
     throw new RepctlError('usage', `${leader.name} is the leader: the others are compared with it.`, {

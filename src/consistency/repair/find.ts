@@ -44,12 +44,19 @@ export interface NodeDifferences {
   readonly problem: string | null;
 }
 
-/** Tables that are equal are left out. Throws as `check` does. */
+export interface Found {
+  /** Tables that are equal are left out. */
+  readonly differences: readonly NodeDifferences[];
+  /** Partitions of tables that were named, which are not published: their rows were not compared. */
+  readonly unpublished: readonly TableName[];
+}
+
+/** Throws as `check` does. */
 export async function findDifferences(
   fleet: Fleet,
   { leader, replicas }: Pick<Participants, 'leader' | 'replicas'>,
   request: FindRequest,
-): Promise<NodeDifferences[]> {
+): Promise<Found> {
   const lanes: Lane[] = [];
   const names = replicas.map(({ name }) => name);
   try {
@@ -59,7 +66,8 @@ export async function findDifferences(
     const patience = new Map(replicas.map((replica) => [replica.name, { leftMs: request.waitMs }]));
     const subscriptions = new Map(replicas.map((replica) => [replica.name, ownSubscription(replica)]));
     const found: NodeDifferences[] = [];
-    for (const table of await selectTables(first.leader, publishedTables(leader), request.tables)) {
+    const selected = await selectTables(first.leader, publishedTables(leader), request.tables);
+    for (const table of selected.tables) {
       const seen = await seeTable(first, table, flavour);
       if (seen === undefined) continue;
       const { estimatedRows } = seen.leader.shape;
@@ -102,7 +110,7 @@ export async function findDifferences(
           found.push({ node: name, table, plan: seen.plan, rows: differing, more, problem });
       }
     }
-    return found;
+    return { differences: found, unpublished: selected.unpublished };
   } finally {
     await Promise.all(sessionsOf(lanes).map((session) => session.close()));
   }

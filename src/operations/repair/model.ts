@@ -16,6 +16,8 @@ export interface RepairRequest {
   /** Tables that were named; none for all. */
   readonly tables: readonly string[];
   readonly stalled: readonly Stalled[];
+  /** Partitions of tables that were named, which are not published. */
+  readonly unpublished: readonly TableName[];
   /** Replicas that were not compared, and why. */
   readonly unreachable: readonly { readonly node: string; readonly message: string }[];
   /** Rows as the operator reads them, to be shown with the plan. */

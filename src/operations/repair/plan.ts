@@ -4,6 +4,7 @@ import type { Finding, ReachableNode, Snapshot } from '../../cluster/model.js';
 import type { NodeDifferences } from '../../consistency/repair/find.js';
 import type { JudgedRow } from '../../consistency/recheck.js';
 import { type Verdict, describeRow, worst } from '../../consistency/result.js';
+import { isNamed } from '../../consistency/select.js';
 import type { ClusterConfig } from '../../config/schema.js';
 import { type Planned, planned, refused } from '../../plan/plan.js';
 import { tableKey } from '../../replication/publications.js';
@@ -162,9 +163,7 @@ function tooMany(node: string, request: RepairRequest): Finding[] {
 function standing(node: string, request: RepairRequest): Finding[] {
   const { stall } = request.stalled.find((one) => one.node === node) ?? {};
   const other = stall?.obstacles.find(
-    ({ table }) =>
-      request.tables.length > 0 &&
-      !request.tables.some((name) => [table.name, tableKey(table)].includes(name)),
+    ({ table }) => request.tables.length > 0 && !request.tables.some((name) => isNamed(table, name)),
   );
   if (other === undefined && request.only === undefined) return [];
   const what = other === undefined ? 'rows stand' : `a row of ${tableKey(other.table)} stands`;
@@ -207,6 +206,10 @@ function notesOf(request: RepairRequest): string[] {
     );
   for (const { node, table, problem } of request.found)
     if (problem !== null) notes.push(`not compared: ${tableKey(table)} on ${node}: ${problem}`);
+  for (const table of request.unpublished)
+    notes.push(
+      `not compared: ${tableKey(table)} is not published: repctl publication add ${tableKey(table)}`,
+    );
   for (const { node, message } of request.unreachable) notes.push(`not compared: ${node}: ${message}`);
   return notes;
 }
@@ -226,7 +229,9 @@ export function verdictOf(
     const taken = new Set(results === undefined ? [] : wanted(one, request));
     return one.rows.filter((row) => !taken.has(row));
   });
-  const unseen = request.unreachable.length > 0 || request.found.some((one) => one.problem !== null);
+  const unseen =
+    request.unreachable.length + request.unpublished.length > 0 ||
+    request.found.some((one) => one.problem !== null);
   return worst([
     ...(results ?? []).flatMap((one): Verdict[] => [
       one.stillDiffering > 0 ? 'diverged' : 'equal',

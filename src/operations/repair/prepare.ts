@@ -30,9 +30,9 @@ export async function prepareRepair(
   const stalled = await stalledAmong(fleet, who);
   // Of a replica that cannot get on nothing can be proven before it does.
   const moving = who.replicas.filter(({ name }) => !stalled.some(({ node }) => node === name));
-  const found =
+  const { differences: found, unpublished } =
     moving.length === 0
-      ? []
+      ? { differences: [], unpublished: [] }
       : await findDifferences(
           fleet,
           { leader: who.leader, replicas: moving },
@@ -59,6 +59,7 @@ export async function prepareRepair(
     found,
     stalled,
     tables: request.tables,
+    unpublished,
     unreachable: who.unreachable,
     sql: statements,
   };

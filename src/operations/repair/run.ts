@@ -85,7 +85,7 @@ async function compareNow(
 ): Promise<{ readonly tables: readonly SettleTable[]; readonly problem: string | null }> {
   const { tables = [], maxRows = 0 } = compare ?? {};
   const [first, replica] = await Promise.all([look(context, leader), look(context, node)]);
-  const found = await findDifferences(
+  const { differences: found, unpublished } = await findDifferences(
     context.fleet,
     { leader: first, replicas: [replica] },
     {
@@ -118,7 +118,10 @@ async function compareNow(
     );
   return {
     tables: found.map(({ table, rows }) => ({ table, keys: rows.map(({ key }) => key) })),
-    problem: found.find((one) => one.problem !== null)?.problem ?? null,
+    problem:
+      found.find((one) => one.problem !== null)?.problem ??
+      unpublished.map((table) => `${tableKey(table)} is not published, and was not compared`)[0] ??
+      null,
   };
 }
 

@@ -1,6 +1,7 @@
 /** What `publication add` and `drop` must know of tables before they plan. */
 import { currentEpoch, ownSubscription, reachableLeader } from '../../cluster/epochs.js';
 import type { Fleet } from '../../cluster/fleet.js';
+import { leaderless } from '../../cluster/leaderless.js';
 import type { ReachableNode, Snapshot, TableName } from '../../cluster/model.js';
 import { FENCE_TRIGGER, PUBLICATION, subscriptionName } from '../../cluster/names.js';
 import { EXIT, RepctlError } from '../../errors.js';
@@ -54,8 +55,8 @@ const EVENTS_SQL = `
 select kind, epoch, details from repctl.event where kind like 'publication-%' order by epoch, at, id`;
 
 /**
- * The tables asked for and all that are published, on every node. Throws RepctlError: `not-created` (exit 2),
- * `node-unreachable` (exit 3) when any node does not answer, since tables change on all alike.
+ * The tables asked for and all that are published, on every node. Throws RepctlError: `node-unreachable` (exit 3)
+ * when any node does not answer, since tables change on all alike, and as leaderless() says.
  */
 export async function observeTables(
   fleet: Fleet,
@@ -75,11 +76,7 @@ export async function observeTables(
   }
   const epoch = currentEpoch(snapshot);
   const leader = reachableLeader(snapshot);
-  if (epoch === undefined || leader === undefined) {
-    throw new RepctlError('not-created', 'This cluster has no leader: it was not created yet.', {
-      hint: 'repctl cluster create',
-    });
-  }
+  if (epoch === undefined || leader === undefined) throw leaderless(snapshot);
   const events = await (await fleet.session(leader.name)).query<EventRow>(EVENTS_SQL);
   const begun = events.flatMap((event) => event.details.tables ?? []);
   const nodes = await Promise.all(

@@ -1,5 +1,6 @@
 /** Epochs and events, as the leader or the most advanced node tells them. */
 import { leaderOf, reachableLeader, reachableNodes } from '../../cluster/epochs.js';
+import { leaderless } from '../../cluster/leaderless.js';
 import type { Epoch, EventRow, ReachableNode, Snapshot } from '../../cluster/model.js';
 import { PROBE_KIND, SEQUENCES_KIND } from '../../cluster/names.js';
 import { EXIT, RepctlError } from '../../errors.js';
@@ -47,7 +48,7 @@ export const told = (epochs: readonly Epoch[], events: readonly EventRow[]) => (
   unfinished: epochs.slice(0, 1).flatMap((epoch) => (isUnfinished(epoch, events) ? [epoch.epoch] : [])),
 });
 
-/** Throws `not-created` (exit 2), or `node-unreachable` (exit 3) when no node answers. */
+/** Throws `node-unreachable` (exit 3) when no node answers, and as leaderless() says when none knows an epoch. */
 export function historyOf(snapshot: Snapshot): History {
   const nodes = reachableNodes(snapshot);
   const newest = (node: ReachableNode): number => node.epochs[0]?.epoch ?? 0;
@@ -63,11 +64,7 @@ export function historyOf(snapshot: Snapshot): History {
       hint: 'repctl status',
     });
   }
-  if (from.epochs.length === 0) {
-    throw new RepctlError('not-created', 'This cluster has no history: it was not created yet.', {
-      hint: 'repctl cluster create',
-    });
-  }
+  if (from.epochs.length === 0) throw leaderless(snapshot);
   return {
     readFrom: from.name,
     leader: leaderOf(snapshot)?.name ?? from.epochs[0]?.leader ?? null,

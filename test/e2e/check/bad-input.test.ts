@@ -128,6 +128,75 @@ describe('what cannot be used: refused before a row is read', () => {
   });
 });
 
+test.each([
+  {
+    args: ['--since', '2h', '--since-column', 'nope'],
+    code: 'no-time-column',
+    says: /^No replicated table has a column nope /u,
+  },
+  { args: ['--history', 'nosuch'], code: 'usage', says: /^--history tells of every table/u },
+])('$args: said in so many words', async ({ args, code, says }) => {
+  const { code: status, stdout } = await check(...args, '--json');
+  const { error } = JSON.parse(stdout) as { error: Failure };
+  expect({ status, code: error.code }, error.message).toEqual({ status: 2, code });
+  expect(error.message).toMatch(says);
+});
+
+describe('nobody says who leads: that is not a cluster to be created', () => {
+  /** Nobody listens there. */
+  const nowhere = (...names: string[]) =>
+    Object.fromEntries(names.map((name) => [`REPCTL_URL_${name}`, `postgres://x@127.0.0.1:1/${name}`]));
+
+  async function refused(args: readonly string[], over: Record<string, string>): Promise<Failure> {
+    const { code, data } = await cli.json<{ error: Failure }>(args, { env: { ...env, ...over } });
+    expect({ code, error: data.error.code }, data.error.message).toEqual({
+      ...{ code: 3, error: 'node-unreachable' },
+    });
+    expect(data.error.hint).toMatch(/repctl status/u);
+    expect(JSON.stringify(data.error)).not.toContain('cluster create');
+    return data.error;
+  }
+
+  test.each([['check'], ['repair', '--dry-run']])('%s: no node answers', async (...args) => {
+    expect((await refused(args, nowhere('N1', 'N2', 'N3'))).message).toMatch(/n1 at .*; n2 at .*; n3 at /u);
+  });
+
+  test.each([['check'], ['history'], ['sync'], ['repair', '--dry-run']])(
+    '%s: the only one that answers knows of no cluster',
+    async (...args) => {
+      const bare = new URL(env['REPCTL_URL_N1'] ?? '');
+      bare.pathname = '/postgres';
+      const { message } = await refused(args, { REPCTL_URL_N1: bare.href, ...nowhere('N2', 'N3') });
+      expect(message).toMatch(/n2 at .*; n3 at /u);
+    },
+  );
+
+  test('all answer, and this role may not read what they know', async () => {
+    for (const name of NAMES)
+      await admin(
+        name,
+        `create role bystander; grant bystander to ${role}; alter role ${role} set role = bystander`,
+      );
+    try {
+      for (const args of [['check'], ['history'], ['sync'], ['repair', '--dry-run']])
+        expect((await refused(args, {})).message).toMatch(/bystander may not read schema repctl on n1; /u);
+    } finally {
+      for (const name of NAMES) await admin(name, `alter role ${role} reset role; drop role bystander`);
+    }
+    expect((await compared('goods')).code).toBe(0);
+  });
+
+  test('every node answers and none knows of a cluster: it is to be created', async () => {
+    const bare = Object.entries(env).map(([name, url]) => {
+      const other = new URL(url);
+      other.pathname = '/postgres';
+      return [name, other.href] as const;
+    });
+    const { code, data } = await cli.json<{ error: Failure }>(['check'], { env: Object.fromEntries(bare) });
+    expect([code, data.error.code, data.error.hint]).toEqual([2, 'not-created', 'repctl cluster create']);
+  });
+});
+
 describe('as cron has it', () => {
   test('equal: --quiet says nothing at all; --history tells since when', async () => {
     expect(await check('--quiet')).toMatchObject({ code: 0, stdout: '' });
@@ -361,6 +430,9 @@ describe('in the middle of it', () => {
     const shown = await check('half');
     expect(shown.stdout).toMatch(/public\.half on n3: the table does not exist/u);
     expect(shown.stdout).toMatch(/repctl subscription refresh repctl_n3_e1 --node n3/u);
+    // There is no row of it to set right.
+    expect(shown.stdout).toMatch(/n3 has diverged from n1/u);
+    expect(shown.stdout).not.toContain('repctl repair');
     const { code, result } = await compared('half');
     expect(code).toBe(5);
     expect(nodeOf(result, 'half', 'n2')).toMatchObject({ verdict: 'equal' });

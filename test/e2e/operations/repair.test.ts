@@ -216,3 +216,18 @@ it('keys that are equal and print differently; rows of a partition to which a fo
   expect(await admin.simple('select id from owned order by id')).toEqual([{ id: 10 }, { id: 20 }]);
   expect(await cli.json(['check'])).toMatchObject({ code: 0 });
 });
+
+it('a quoted name; a partition that is not published is not passed over in silence', async () => {
+  await publish(
+    `create table part (id int primary key) partition by range (id);
+     create table part_1 partition of part for values from (0) to (100);
+     create table part_2 partition of part for values from (100) to (200)`,
+    ['part_1'],
+  );
+  expect(await cli.json<ChangeResult>(['repair', 'public."part_1"', '--yes'])).toMatchObject({
+    ...{ code: 0, data: { status: 'nothing-to-do' } },
+  });
+  const { code, stdout } = await cli.run(['repair', 'part', '--dry-run']);
+  expect(code, stdout).toBe(4);
+  expect(stdout).toMatch(/public\.part_2 is not published: repctl publication add\s+.*public\.part_2/u);
+});

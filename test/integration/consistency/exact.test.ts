@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Fleet } from '../../../src/cluster/fleet.js';
+import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
+import { subscriptionName } from '../../../src/cluster/names.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { type CheckRequest, check } from '../../../src/consistency/check.js';
 import { openReport } from '../../../src/consistency/report.js';
@@ -30,8 +31,8 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-const run = async (request: Partial<CheckRequest> = {}): Promise<CheckResult> =>
-  check(fleet, await observe(fleet), {
+const run = async (request: Partial<CheckRequest> = {}, through = fleet): Promise<CheckResult> =>
+  check(through, await observe(through), {
     tables: [],
     nodes: [],
     rows: 20,
@@ -116,6 +117,77 @@ describe('--exact', () => {
     }
     await until(async () => (await run({ exact: true })).verdict === 'equal');
   });
+
+  test.each([
+    {
+      node: 'n1',
+      sql: 'truncate public.by_uuid',
+      back: 'insert into public.by_uuid select * from kept',
+    },
+    {
+      node: 'n2',
+      sql: 'alter table public.by_uuid alter n type numeric',
+      back: 'alter table public.by_uuid alter n type bigint',
+    },
+  ])('$sql on $node before it is read waits for the end: no snapshot keeps its rows', async (what) => {
+    const session = await servers.superuser(what.node);
+    await session.simple('create temp table kept as select * from public.by_uuid');
+    let done: Promise<unknown> | undefined;
+    try {
+      const result = await run({
+        exact: true,
+        tables: ['by_int', 'by_uuid'],
+        // Two seconds for the first of them.
+        rate: { rows: 2_500 },
+        onProgress: () => {
+          done ??= session.simple(what.sql);
+        },
+      });
+      expect(done).toBeDefined();
+      expect(result.tables.map(({ name, rows }) => [name, rows])).toEqual([
+        ['by_int', String(ROWS)],
+        ['by_uuid', String(ROWS)],
+      ]);
+      expect(result.verdict).toBe('equal');
+    } finally {
+      await done;
+      await session.simple(what.back);
+    }
+    await until(async () => (await run({ exact: true })).verdict === 'equal');
+    expect(await leftOn(leader)).toEqual([]);
+  });
+
+  test('a table that somebody has locked on a replica: that one is left out with why, and no writer waits for it', async () => {
+    const hasty = openFleet({ ...servers.config, statementTimeoutMs: 1_000 });
+    const writer = await servers.superuser('n1');
+    const other = await servers.superuser('n3');
+    try {
+      // Until the table is locked there, a writer keeps the check from its lock.
+      await writer.simple('begin; update public.by_text set n = n');
+      const running = run({ exact: true, tables: ['by_text', 'by_uuid'], waitMs: 20_000 }, hasty);
+      await until(async () => {
+        const waiting = await leader.query(
+          `select from pg_locks l join pg_stat_activity a using (pid)
+           where a.application_name = 'repctl check' and l.mode = 'ShareLock' and not l.granted`,
+        );
+        return waiting.length > 0;
+      });
+      await other.simple('begin; lock table public.by_uuid in access exclusive mode');
+      await writer.simple('rollback');
+      const result = await running;
+      for (const { nodes } of result.tables)
+        expect(nodes).toMatchObject([
+          { node: 'n2', verdict: 'equal' },
+          { node: 'n3', verdict: 'unverified', problem: expect.stringMatching(/lock timeout/) as string },
+        ]);
+      expect(result.exact?.lockMs).toBeLessThan(900);
+      expect(result.exact?.tries).toBeGreaterThan(1);
+    } finally {
+      await Promise.all([writer, other].map((session) => session.simple('rollback')));
+      await hasty.close();
+    }
+    await until(async () => (await run({ exact: true })).verdict === 'equal');
+  });
 });
 
 describe('--report', () => {
@@ -193,5 +265,60 @@ describe('--max-rate', () => {
       );
     }
     expect((await run()).verdict).toBe('equal');
+  });
+});
+
+describe('a partitioned table that is published as one', () => {
+  test('--exact keeps out writers of its partitions too', async () => {
+    for (const name of ['n1', 'n2', 'n3']) {
+      const session = await fleet.session(name);
+      await session.simple(
+        `create table public.tree (id int primary key, n int) partition by range (id);
+         create table public.tree_low partition of public.tree for values from (0) to (100);
+         create table public.tree_high partition of public.tree for values from (100) to (200);
+         alter publication repctl set (publish_via_partition_root = true);
+         alter publication repctl add table public.tree`,
+      );
+    }
+    await leader.simple('insert into public.tree select g, 0 from generate_series(0, 199) g');
+    for (const name of ['n2', 'n3']) {
+      const session = await servers.superuser(name);
+      await session.simple(`alter subscription ${subscriptionName(name, 1)} refresh publication`);
+    }
+    await until(async () => (await run({ tables: ['tree'] })).verdict === 'equal');
+    const state = { on: true, writes: 0 };
+    const writers = ['tree_low', 'tree_high'].map(async (partition) => {
+      const session = await servers.superuser('n1');
+      while (state.on) {
+        await session.simple(`update public.${partition} set n = n + 1 where id % 100 < 20`);
+        state.writes += 1;
+      }
+    });
+    try {
+      for (let round = 0; round < 10; round += 1) {
+        const before = state.writes;
+        const result = await run({ exact: true, tables: ['tree'] });
+        expect(result).toMatchObject({ verdict: 'equal', tables: [{ name: 'tree', rows: '200' }] });
+        for (const node of result.tables[0]?.nodes ?? []) expect(node).toMatchObject({ blocksDiffering: 0 });
+        expect(state.writes).toBeGreaterThan(before);
+      }
+    } finally {
+      state.on = false;
+      await Promise.all(writers);
+    }
+  });
+
+  test('a writer of a partition that does not let go is named', async () => {
+    const writer = await servers.superuser('n1');
+    await writer.simple('begin; update public.tree_low set n = n');
+    try {
+      await expect(run({ exact: true, tables: ['tree'], waitMs: 300 })).rejects.toMatchObject({
+        code: 'exact-lock',
+        message: expect.stringMatching(/holds a lock on .*tree_low/) as string,
+      });
+    } finally {
+      await writer.simple('rollback');
+    }
+    expect(await leftOn(leader)).toEqual([]);
   });
 });

@@ -1,12 +1,13 @@
 /** What a check looks at: definitions of every kind, --where, --since, and rights. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
+import { subscriptionName } from '../../../src/cluster/names.js';
 import { observe } from '../../../src/cluster/observe.js';
 import { type CheckRequest, check } from '../../../src/consistency/check.js';
 import type { CheckResult } from '../../../src/consistency/result.js';
 import type { Session } from '../../../src/postgres/session.js';
 import { type Servers, startServers } from '../../support/servers.js';
-import { makeCluster } from './cluster.js';
+import { makeCluster, until } from './cluster.js';
 
 let servers: Servers;
 let fleet: Fleet;
@@ -267,5 +268,78 @@ describe('rights', () => {
     } finally {
       await leader.simple(`alter table public.by_int owner to "${role}"`);
     }
+  });
+});
+
+describe('names', () => {
+  /** On both nodes, as the role that owns the publication. */
+  const publish = async (sql: string, tables: readonly string[], fill: string) => {
+    for (const name of ['n1', 'n2']) {
+      const session = await fleet.session(name);
+      await session.simple(`${sql}; alter publication repctl add table ${tables.join(', ')}`);
+    }
+    await leader.simple(fill);
+    await replica.simple(`alter subscription ${subscriptionName('n2', 1)} refresh publication`);
+    await until(async () => (await run()).verdict === 'equal');
+  };
+  const namesOf = async (...tables: string[]) =>
+    (await run({ tables })).tables.map(({ schema, name }) => [schema, name]);
+
+  test('dots in names: two tables are two, and a quoted name says which', async () => {
+    await publish(
+      'create schema "a.b"; create schema a; create table "a.b".c (id int primary key); create table a."b.c" (id int primary key)',
+      ['"a.b".c', 'a."b.c"'],
+      'insert into "a.b".c values (1); insert into a."b.c" values (1)',
+    );
+    await replica.simple('insert into a."b.c" values (2)');
+    try {
+      expect(await namesOf('a."b.c"')).toEqual([['a', 'b.c']]);
+      expect(await namesOf('"a.b".c')).toEqual([['a.b', 'c']]);
+      expect(await namesOf('"a"."b.c"', '"a.b"."c"', 'public."by_int"', '"by_text"')).toEqual([
+        ...[
+          ['a', 'b.c'],
+          ['a.b', 'c'],
+        ],
+        ...[
+          ['public', 'by_int'],
+          ['public', 'by_text'],
+        ],
+      ]);
+      expect(await namesOf('b.c')).toEqual([['a', 'b.c']]);
+      await expect(run({ tables: ['a.b.c'] })).rejects.toMatchObject({
+        code: 'ambiguous-table',
+        message: expect.stringContaining('a."b.c"') as string,
+      });
+      expect(await run({ tables: ['"a.b".c'] })).toMatchObject({ verdict: 'equal' });
+      expect(await run({ tables: ['a."b.c"'] })).toMatchObject({ verdict: 'diverged' });
+    } finally {
+      await replica.simple('delete from a."b.c" where id = 2');
+    }
+  });
+
+  test('a partitioned table of which one leaf is published: the other one is not passed over in silence', async () => {
+    await publish(
+      `create table public.part (id int primary key) partition by range (id);
+       create table public.part_1 partition of public.part for values from (0) to (100);
+       create table public."Part 2" partition of public.part for values from (100) to (200) partition by range (id);
+       create table public.part_2_1 partition of public."Part 2" for values from (100) to (200)`,
+      ['public.part_1'],
+      'insert into public.part select g from generate_series(0, 199) g',
+    );
+    const finding = {
+      ...{ code: 'table-not-published', severity: 'error', node: 'n1' },
+      message: expect.stringContaining('public.part_2_1') as string,
+      fix: 'repctl publication add public.part_2_1',
+    };
+    for (const schemaOnly of [false, true])
+      expect(await run({ tables: ['part'], schemaOnly })).toMatchObject({
+        ...{ verdict: 'unverified', publication: [finding] },
+        tables: schemaOnly ? [] : [{ name: 'part_1', rows: '100', nodes: [{ verdict: 'equal' }] }],
+      });
+    expect(await run({ tables: ['part_1'] })).toMatchObject({ verdict: 'equal', publication: [] });
+    await expect(run({ tables: ['public."Part 2"'] })).rejects.toMatchObject({
+      code: 'table-not-published',
+      hint: expect.stringContaining('repctl publication add public."Part 2"') as string,
+    });
   });
 });

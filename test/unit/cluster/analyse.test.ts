@@ -95,6 +95,22 @@ const cases: readonly Case[] = [
     says: /not been created/,
   },
   {
+    what: 'a bare database, and others that do not answer',
+    snapshot: silence(
+      patch(silence(healthy(), 'n2'), 'n1', {
+        identity: null,
+        clusterName: null,
+        metadata: 'missing',
+        epochs: [],
+      }),
+      'n3',
+    ),
+    code: 'no-leader',
+    severity: 'critical',
+    state: 'critical',
+    says: /n2, n3 may/,
+  },
+  {
     what: 'an epoch that names a stranger',
     snapshot: patch(healthy(), 'n2', { epochs: [epochRow(2, 'n9', 'n1')] }),
     code: 'no-leader',

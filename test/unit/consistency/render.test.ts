@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type CheckResult, skippedNode, verdictOf, worst } from '../../../src/consistency/result.js';
+import type { SchemaFinding } from '../../../src/consistency/schema.js';
 import { plainStyle } from '../../../src/ui/color.js';
 import { renderCheck, renderProgress } from '../../../src/ui/check.js';
 
@@ -82,6 +83,15 @@ describe('as text', () => {
     expect(text({ verdict: 'diverged', tables: [diverged] })).toMatch(
       /✗ n2 has diverged from n1\.\n {2}repctl repair --node n2 {3}sets its rows right, and asks first$/,
     );
+    const missing: SchemaFinding = {
+      ...{ code: 'table-missing', node: 'n3', schema: 'public', name: 'items' },
+      ...{ severity: 'error', message: 'table public.items does not exist' },
+    };
+    const both = text({ verdict: 'diverged', tables: [diverged], schema: [missing] });
+    expect(both).toMatch(/n2, n3 have diverged from n1\./);
+    expect(both).toContain('repctl repair --node n2');
+    // No row of it can be set right.
+    expect(both).not.toContain('repctl repair --node n3');
   });
 
   it('makes blanks, empty texts, nulls and what is not proven visible', () => {

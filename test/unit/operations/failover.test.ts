@@ -272,6 +272,17 @@ describe('failover: refusals', () => {
     });
   });
 
+  it('nor while one of them does not let its records be read', () => {
+    const hidden = edit({ ...healthy(), nodes: [bareNode('n1', 1), bareNode('n2', 2)] }, 'n2', (node) => ({
+      ...node,
+      metadata: 'denied',
+    }));
+    const planned = planFailover(hidden, config, request);
+    expect(planned.kind === 'refused' && planned.refusal.findings).toMatchObject([
+      { code: 'privilege-missing', node: 'n2', fix: 'repctl status' },
+    ]);
+  });
+
   it('every refusal names what to type next', () => {
     const planned = planFailover(healthy(), config, request);
     expect(
