@@ -6,14 +6,12 @@ import { type Participants, participantsOf } from '../../consistency/checking/pa
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
 import { type FindRequest, caughtUp, findDifferences } from '../../consistency/repair/find.js';
 import { statementsFor } from '../../consistency/repair/statements.js';
-import type { DifferenceKind } from '../../consistency/recheck.js';
-import { SAMPLES, wanted } from './plan.js';
+import { SAMPLES } from './plan.js';
 import { lookAhead } from './clear-way.js';
 import type { RepairRequest, Stalled } from './model.js';
 
 export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
   readonly nodes: readonly string[];
-  readonly only: DifferenceKind | undefined;
   readonly maxRows: number;
   /** Statements for every row. */
   readonly sql: boolean;
@@ -23,7 +21,7 @@ export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
 export async function prepareRepair(
   fleet: Fleet,
   snapshot: Snapshot,
-  { nodes, only, maxRows, sql, ...request }: PrepareRequest,
+  { nodes, maxRows, sql, ...request }: PrepareRequest,
 ): Promise<Omit<RepairRequest, 'shown'>> {
   for (const node of nodes) fleet.node(node);
   const who = participantsOf(snapshot, nodes);
@@ -42,7 +40,7 @@ export async function prepareRepair(
   for (const node of sql ? new Set(found.map((one) => one.node)) : []) {
     const tables = found
       .filter((one) => one.node === node)
-      .map((one) => ({ table: one.table, keys: wanted(one, { only }).map(({ key }) => key) }));
+      .map((one) => ({ table: one.table, keys: one.rows.map(({ key }) => key) }));
     const leader = await fleet.fresh(who.leader.name, 'repctl repair');
     const replica = await fleet.fresh(node, 'repctl repair');
     try {
@@ -54,7 +52,7 @@ export async function prepareRepair(
     }
   }
   return {
-    only,
+    only: request.only,
     maxRows,
     found,
     stalled,
