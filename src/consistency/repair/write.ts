@@ -102,7 +102,7 @@ export async function writeRows(
           knock,
           ...(onWritten ? { onRows: onWritten } : {}),
         }).catch((error: unknown) => {
-          throw sqlStateOf(error) === '23505'
+          throw IN_THE_WAY.has(sqlStateOf(error) ?? '')
             ? uniqueInTheWay(node, nameOf(stage.table), error)
             : error;
         });
@@ -116,11 +116,14 @@ export async function writeRows(
   return written;
 }
 
+/** unique_violation, exclusion_violation */
+const IN_THE_WAY = new Set(['23505', '23P01']);
+
 function uniqueInTheWay(node: Session, table: TableName, cause: unknown): RepctlError {
   const said = cause instanceof Error ? `: ${cause.message}` : '';
   return new RepctlError(
     'unique-in-the-way',
-    `${node.node}: another row of ${table.schema}.${table.name} has a unique value that one of these needs${said}`,
+    `${node.node}: another row of ${table.schema}.${table.name} is in the way of one of these${said}`,
     {
       exit: EXIT.incomplete,
       hint: 'Either it was on its way just now, then the same command does it; or --only left it out.',
