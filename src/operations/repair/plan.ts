@@ -16,6 +16,7 @@ import type {
   SetRight,
   SetRightResult,
 } from './model.js';
+import { failingFinding, skipText } from './failing.js';
 import { stepOf } from './steps.js';
 
 const OPERATION = 'repair';
@@ -42,9 +43,10 @@ export function planRepair(
     ]);
   const stalled = request.stalled.map(({ node }) => node);
   const differing = request.found.filter(({ rows, more }) => rows.length > 0 || more).map(({ node }) => node);
-  const nodes = [...new Set([...stalled, ...differing])];
+  const nodes = [...new Set([...stalled, ...request.failing.map(({ node }) => node), ...differing])];
   const findings = nodes.flatMap((name) => [
     ...unfit(nodeOf(facts, name), name, epoch.epoch),
+    ...request.failing.filter(({ node }) => node === name).map(failingFinding),
     ...(stalled.includes(name) ? standing(name, request) : tooMany(name, request)),
   ]);
   if (findings.length > 0) return refused(OPERATION, findings);
@@ -174,7 +176,7 @@ function standing(node: string, request: RepairRequest): Finding[] {
 }
 
 function stallNotes({ node, stall }: RepairRequest['stalled'][number]): string[] {
-  const { transaction, changes, tables, obstacles } = stall;
+  const { obstacles } = stall;
   const pairs = (values: Readonly<Record<string, string | null>>) =>
     Object.entries(values)
       .map(([name, text]) => `${name}=${JSON.stringify(text)}`)
@@ -188,7 +190,7 @@ function stallNotes({ node, stall }: RepairRequest['stalled'][number]): string[]
   return [
     ...rows,
     ...(obstacles.length > rows.length ? [`… and ${String(obstacles.length - rows.length)} more rows`] : []),
-    `the other way: repctl subscription skip ${node} --lsn ${transaction.lsn} passes over that whole transaction (${String(changes)} ${changes === 1 ? 'change' : 'changes'} of ${tables.join(', ')}); what it changed is lost on ${node} until it is repaired`,
+    `the other way: ${skipText(node, stall)}`,
   ];
 }
 

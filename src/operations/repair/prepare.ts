@@ -4,11 +4,17 @@ import type { Fleet } from '../../cluster/fleet.js';
 import type { Snapshot } from '../../cluster/model.js';
 import { type Participants, participantsOf } from '../../consistency/checking/participants.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
-import { type FindRequest, caughtUp, findDifferences } from '../../consistency/repair/find.js';
+import {
+  type FindRequest,
+  type NodeDifferences,
+  caughtUp,
+  findDifferences,
+} from '../../consistency/repair/find.js';
 import { statementsFor } from '../../consistency/repair/statements.js';
 import { SAMPLES } from './plan.js';
 import { lookAhead } from './clear-way.js';
-import type { RepairRequest, Stalled } from './model.js';
+import { isFailing } from './failing.js';
+import type { Failing, RepairRequest } from './model.js';
 
 export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
   readonly nodes: readonly string[];
@@ -25,8 +31,11 @@ export async function prepareRepair(
 ): Promise<Omit<RepairRequest, 'shown'>> {
   for (const node of nodes) fleet.node(node);
   const who = participantsOf(snapshot, nodes);
-  const stalled = await stalledAmong(fleet, who);
+  const behind = await behindAmong(fleet, who);
   // Of a replica that cannot get on nothing can be proven before it does.
+  const stalled = behind.flatMap(({ node, stall }) =>
+    stall === undefined || stall.obstacles.length === 0 ? [] : [{ node, stall }],
+  );
   const moving = who.replicas.filter(({ name }) => !stalled.some(({ node }) => node === name));
   const found =
     moving.length === 0
@@ -36,6 +45,10 @@ export async function prepareRepair(
           { leader: who.leader, replicas: moving },
           { ...request, most: maxRows + 1, samples: SAMPLES },
         );
+  const failing = await failingAmong(
+    fleet,
+    behind.filter(({ node }) => found.some((one) => one.node === node && isUndecided(one))),
+  );
   const statements = new Map<string, readonly string[]>();
   for (const node of sql ? new Set(found.map((one) => one.node)) : []) {
     const tables = found
@@ -56,6 +69,7 @@ export async function prepareRepair(
     maxRows,
     found,
     stalled,
+    failing,
     tables: request.tables,
     unreachable: who.unreachable,
     sql: statements,
@@ -65,15 +79,25 @@ export async function prepareRepair(
 /** A replica that is behind for longer than this is asked what stands in its way. */
 const BEHIND_MS = 1_500;
 
-async function stalledAmong(fleet: Fleet, { leader, replicas }: Participants): Promise<Stalled[]> {
+/** Those, and the transactions that they have to apply next. */
+async function behindAmong(fleet: Fleet, { leader, replicas }: Participants): Promise<Failing[]> {
   const looked = await Promise.all(
-    replicas.map(async (replica): Promise<Stalled | undefined> => {
+    replicas.map(async (replica): Promise<Failing | undefined> => {
       const subscription = ownSubscription(replica);
       if (subscription?.enabled !== true || (await caughtUp(fleet, leader, replica, BEHIND_MS)))
         return undefined;
-      const stall = await lookAhead({ fleet, leader: leader.name, node: replica.name });
-      return stall === undefined || stall.obstacles.length === 0 ? undefined : { node: replica.name, stall };
+      const { name: node } = replica;
+      return { node, stall: await lookAhead({ fleet, leader: leader.name, node }) };
     }),
   );
   return looked.filter((one) => one !== undefined);
+}
+
+/** Rows of it were waited for in vain. */
+const isUndecided = ({ rows, others }: NodeDifferences): boolean =>
+  others.undecided > 0 || rows.some(({ proven }) => !proven);
+
+async function failingAmong(fleet: Fleet, behind: readonly Failing[]): Promise<Failing[]> {
+  const fails = await Promise.all(behind.map(({ node }) => isFailing(fleet, node)));
+  return behind.filter((_, index) => fails[index]);
 }

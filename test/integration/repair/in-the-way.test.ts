@@ -1,9 +1,19 @@
-/** Rows in the way of the stream by an exclusion constraint, or by another equality than pg_catalog's. */
+/**
+ * Rows in the way of the stream by an exclusion constraint or by another equality than pg_catalog's; and an apply
+ * worker that fails for a reason that no row is.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
+import { observe } from '../../../src/cluster/observe.js';
+import { planRepair } from '../../../src/operations/repair/plan.js';
+import { prepareRepair } from '../../../src/operations/repair/prepare.js';
+import { repairRunners } from '../../../src/operations/repair/run.js';
+import { orRefuse } from '../../../src/operations/run.js';
+import { execute } from '../../../src/plan/execute.js';
+import { noJournal } from '../../../src/plan/journal.js';
 import type { Session } from '../../../src/postgres/session.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
@@ -76,6 +86,33 @@ describe('what is in the way of the stream', () => {
       insert into nulls values (61, 'tAKEN', null), (62, 'taken', 1); commit`);
     const { steps } = await repairing(fleet, state);
     expect(removed(steps)).toEqual(REPLICAS.map((name) => [`clear-way:${name}`, 2]));
+    await expectEqual(fleet, 'n1', REPLICAS, TABLES);
+  });
+
+  it('no row at all: that the apply worker fails is said, before anything is planned and while it runs', async () => {
+    const skip =
+      /repctl subscription skip n2 --lsn \S+ passes over .*\(1 change of public\.named\); .* is lost on n2/u;
+    const request = { nodes: ['n2'], waitMs: 2_000 };
+    const look = { tables: [], only: undefined, maxRows: 100, sql: false, concurrency: 2, blockRows: 50_000 };
+    await asIntruder(await servers.superuser('n2'), `insert into named values (80, 'only here')`);
+    const found = await prepareRepair(fleet, await observe(fleet), { ...look, ...request });
+    const plan = orRefuse(planRepair(await observe(fleet), fleet.config, { ...found, shown: [] }));
+    await (await servers.superuser('n2')).simple('alter table named add constraint few check (id < 1000)');
+    await leader.simple(`insert into named values (1000, 'too many')`);
+
+    const runners = repairRunners({ fleet, operator: 'test', reason: null, stateDir: state, waitMs: 2_000 });
+    const [step] = await execute(plan, runners, { journal: noJournal });
+    expect(step?.result).toMatchObject({ open: 1, deleted: 0 });
+    expect(step?.result?.['why']).toMatch(/the apply worker of n2 keeps failing/u);
+    expect(step?.result?.['why']).toMatch(skip);
+
+    await expect(repairing(fleet, state, request)).rejects.toMatchObject({
+      ...{ code: 'apply-error', exit: 6 },
+      message: expect.stringMatching(/the apply worker of n2 keeps failing/u) as unknown,
+      hint: expect.stringMatching(skip) as unknown,
+    });
+    await (await servers.superuser('n2')).simple('alter table named drop constraint few');
+    await repairing(fleet, state);
     await expectEqual(fleet, 'n1', REPLICAS, TABLES);
   });
 });
