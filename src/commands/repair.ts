@@ -4,7 +4,7 @@ import { statusLine } from '../cli/status-line.js';
 import { observe } from '../cluster/observe.js';
 import { EXIT } from '../errors.js';
 import { operatorName } from '../operations/operator.js';
-import { differencesOf, planRepair, verdictOf } from '../operations/repair/plan.js';
+import { planRepair, verdictOf, wantedOf } from '../operations/repair/plan.js';
 import { prepareRepair } from '../operations/repair/prepare.js';
 import { repairRunners } from '../operations/repair/run.js';
 import { orRefuse } from '../operations/run.js';
@@ -32,7 +32,7 @@ Exit 0: what was touched is equal now. 5: something differs still. 4: something 
     const config = this.cluster();
     const fleet = this.fleet(config);
     const found = await this.look(fleet);
-    const shown = rowsToShow(differencesOf(found), plainStyle());
+    const shown = rowsToShow(wantedOf(found), plainStyle());
     const request = { ...found, shown };
     const result = await this.carryOut({
       fleet,

@@ -41,8 +41,9 @@ export interface SandwichReads {
 export interface SandwichOptions {
   /** How often a row is read before it counts as undecided. */
   readonly rounds?: number;
-  /** How many rows are read with their values. */
+  /** How many rows are read with their values, and of which kind alone. */
   readonly samples?: number;
+  readonly only?: DifferenceKind | undefined;
   /** Rows without a key; see {@link kindOf}. */
   readonly counted?: boolean;
 }
@@ -84,7 +85,9 @@ export async function sandwich(
   reads: SandwichReads,
   options: SandwichOptions = {},
 ): Promise<Judgement> {
-  const { rounds = 8, samples = 0, counted = false } = options;
+  const { rounds = 8, samples = 0, counted = false, only } = options;
+  const isOfKind = (seen: Suspicion | undefined): boolean =>
+    seen !== undefined && (only === undefined || kindOf(seen.leader, seen.node, counted) === only);
   const judged = (key: string, { leader, node }: Suspicion, isProven: boolean): JudgedRow => ({
     key,
     kind: kindOf(leader, node, counted),
@@ -101,7 +104,7 @@ export async function sandwich(
   // A replica that does not catch up is read once: what is equal now is settled, the rest stays open.
   for (let round = 0; round < rounds && open.length > 0 && reached; round += 1) {
     // The values must be those that are judged, so they are read along in the rounds that may prove something.
-    const shown = round === 0 ? [] : open.filter((key) => suspected.has(key)).slice(0, samples);
+    const shown = round === 0 ? [] : open.filter((key) => isOfKind(suspected.get(key))).slice(0, samples);
     const isShown = new Set(shown);
     const plain = shown.length === 0 ? open : open.filter((key) => !isShown.has(key));
     const read = async (from: SandwichReads['leader']) =>
@@ -130,7 +133,8 @@ export async function sandwich(
     }
     open = next;
   }
-  const shown = open.slice(0, Math.max(0, samples - proven.length));
+  const left = Math.max(0, samples - proven.filter(({ kind }) => (only ?? kind) === kind).length);
+  const shown = open.filter((key) => isOfKind(last.get(key))).slice(0, left);
   if (shown.length > 0) {
     const [leader, node] = [await reads.leader(shown, true), await reads.node(shown, true)];
     for (const key of shown) last.set(key, { leader: leader.get(key), node: node.get(key) });

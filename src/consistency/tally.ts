@@ -1,5 +1,5 @@
 /** What is known of one table on one replica while it is compared. */
-import type { Judgement, JudgedRow } from './recheck.js';
+import type { DifferenceKind, Judgement, JudgedRow } from './recheck.js';
 
 export interface NodeTally {
   rows: bigint;
@@ -40,16 +40,21 @@ export const newTally = (): NodeTally => ({
   problem: null,
 });
 
-export const fullOfDifferences = (tally: NodeTally, enough = ENOUGH_DIFFERENCES): boolean =>
-  tally.missing + tally.extra + tally.differing + tally.unverified >= enough;
+export const fullOfDifferences = (tally: NodeTally): boolean =>
+  tally.missing + tally.extra + tally.differing + tally.unverified >= ENOUGH_DIFFERENCES;
 
-/** Adds what a sandwich found out of `keys` rows. */
-export function addJudgement(tally: NodeTally, keys: number, judgement: Judgement, samples: number): void {
+/** Adds what a sandwich found out of `keys` rows; those of the kind `only` are kept as samples. */
+export function addJudgement(
+  tally: NodeTally,
+  keys: number,
+  judgement: Judgement,
+  { samples, only }: { readonly samples: number; readonly only?: DifferenceKind | undefined },
+): void {
   tally.rechecked += keys;
   tally.inFlight += judgement.inFlight;
   for (const row of judgement.rows) {
     if (row.proven) tally[row.kind] += 1;
     else tally.unverified += 1;
-    if (tally.samples.length < samples) tally.samples.push(row);
+    if (tally.samples.length < samples && (only ?? row.kind) === row.kind) tally.samples.push(row);
   }
 }

@@ -212,7 +212,7 @@ async function compareTables(
         ? {}
         : {
             allValues: true,
-            enough: Infinity,
+            enough: () => false,
             onJudged: (node: string, judged: readonly JudgedRow[]) =>
               report.add(
                 table,

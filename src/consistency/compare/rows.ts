@@ -91,12 +91,13 @@ export async function judge(run: Run, lane: Lane, node: string, atLeast: number)
     const options = {
       samples: run.allValues ? keys.length : Math.max(0, run.samples - tally.samples.length),
       counted: run.plan.method === 'multiset',
+      only: run.only,
     };
     const judgement = await (run.still ? comparedOnce : sandwich)(keys, reads, options);
     // The replica failed between the wait and the reading: its rows were not read, so nothing is known of them.
     if (failed(tally)) tally.unverified += keys.length;
     else {
-      addJudgement(tally, keys.length, judgement, run.samples);
+      addJudgement(tally, keys.length, judgement, run);
       await run.onJudged?.(node, judgement.rows);
     }
   }

@@ -1,7 +1,7 @@
 /** One comparison under way: whom it asks, what it counts, and which replicas it goes on asking. */
 import type { Session } from '../../postgres/session.js';
 import type { PartDigest, Side, TablePlan } from '../blocks.js';
-import type { JudgedRow } from '../recheck.js';
+import type { DifferenceKind, JudgedRow } from '../recheck.js';
 import { fullOfDifferences, type NodeTally } from '../tally.js';
 import { problemOf } from './problem.js';
 
@@ -23,8 +23,10 @@ export interface CompareRequest {
   readonly blockRows: number;
   /** How many differing rows are kept, with their values, per replica. */
   readonly samples: number;
-  /** A replica that differs in this many rows is not looked into further; default 10,000. */
-  readonly enough?: number;
+  /** Values are read of rows of this kind alone. */
+  readonly only?: DifferenceKind | undefined;
+  /** Whether so many rows of a replica differ that it is not looked into further; by default 10,000. */
+  readonly enough?: (node: string) => boolean;
   /** Takes every row that is proven to differ or stays undecided, as soon as it is, those without values too. */
   readonly onJudged?: (node: string, rows: readonly JudgedRow[]) => void | Promise<void>;
   /** Read the values of all rows that are judged, however many: for whoever takes them as they come. */
@@ -132,6 +134,9 @@ export async function askAll<T>(
 export const differs = (a: PartDigest | undefined, b: PartDigest | undefined): boolean =>
   (a?.rows ?? '0') !== (b?.rows ?? '0') || (a?.digest ?? '0') !== (b?.digest ?? '0');
 
+const isEnough = (run: Run, node: string, tally: NodeTally): boolean =>
+  run.enough?.(node) ?? fullOfDifferences(tally);
+
 /** Counts a block; the replicas on which it differs and has to be looked into. */
 export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<string, PartDigest>): string[] {
   run.total.rows += BigInt(leader.rows);
@@ -144,7 +149,7 @@ export function noteBlock(run: Run, leader: PartDigest, nodes: ReadonlyMap<strin
     tally.blocks += 1;
     if (!differs(leader, digest)) continue;
     tally.blocksDiffering += 1;
-    if (fullOfDifferences(tally, run.enough)) tally.blocksNotListed += 1;
+    if (isEnough(run, node, tally)) tally.blocksNotListed += 1;
     else suspects.push(node);
   }
   return suspects;
@@ -155,7 +160,7 @@ export function stillOpen(run: Run, nodes: readonly string[]): string[] {
   return nodes.filter((node) => {
     const tally = run.tallies.get(node);
     if (tally?.problem !== null) return false;
-    if (!fullOfDifferences(tally, run.enough)) return true;
+    if (!isEnough(run, node, tally)) return true;
     tally.blocksNotListed += 1;
     return false;
   });

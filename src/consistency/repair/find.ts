@@ -11,7 +11,7 @@ import { copying } from '../checking/table.js';
 import { compareTable } from '../compare/table.js';
 import { type Lane, sessionsOf } from '../compare/run.js';
 import { commonFlavour } from '../equal.js';
-import type { JudgedRow } from '../recheck.js';
+import type { DifferenceKind, JudgedRow } from '../recheck.js';
 import { selectTables } from '../select.js';
 import { publishedTables } from '../state.js';
 import { leaderPosition, waitVisible } from '../visible.js';
@@ -21,6 +21,8 @@ export interface FindRequest {
   readonly tables: readonly string[];
   readonly concurrency: number;
   readonly blockRows: number;
+  /** Rows of this kind are looked for; the others are counted. */
+  readonly only?: DifferenceKind | undefined;
   /** Rows that are looked for, per table and replica; one that differs in more is not looked into further. */
   readonly most: number;
   /** Rows whose values are read too, per table and replica. */
@@ -38,11 +40,20 @@ export interface NodeDifferences {
   readonly plan: TablePlan;
   /** Proven ones, and those that could not be told from a change in flight. */
   readonly rows: readonly JudgedRow[];
+  /** Rows of other kinds than the one that is looked for: only counted, however many they are. */
+  readonly others: Readonly<OtherRows>;
   /** There are more than were looked for. */
   readonly more: boolean;
   /** Why it could not be compared to the end; null when it could. */
   readonly problem: string | null;
 }
+
+export type OtherRows = Record<DifferenceKind | 'undecided', number>;
+
+export const sumOf = ({ missing, extra, differing, undecided }: Readonly<OtherRows>): number =>
+  missing + extra + differing + undecided;
+
+export const noOthers = (): OtherRows => ({ missing: 0, extra: 0, differing: 0, undecided: 0 });
 
 export interface Found {
   /** Tables that are equal are left out. */
@@ -73,7 +84,7 @@ export async function findDifferences(
       const { estimatedRows } = seen.leader.shape;
       if (seen.plan.method === 'ranges' && estimatedRows > request.blockRows)
         lanes.push(...(await openMore(fleet, leader.name, names, request.concurrency - lanes.length)));
-      const rows = new Map<string, JudgedRow[]>();
+      const rows = new Map(names.map((name) => [name, { wanted: [] as JudgedRow[], others: noOthers() }]));
       let read = 0;
       const compared = await compareTable({
         plan: seen.plan,
@@ -82,11 +93,13 @@ export async function findDifferences(
         lanes,
         blockRows: request.blockRows,
         samples: request.samples,
-        enough: request.most,
+        only: request.only,
+        enough: (node) => (rows.get(node)?.wanted.length ?? 0) >= request.most,
         onJudged: (node, judged) => {
-          const all = rows.get(node) ?? [];
-          rows.set(node, all);
-          all.push(...judged);
+          const { wanted = [], others = noOthers() } = rows.get(node) ?? {};
+          for (const row of judged)
+            if ((request.only ?? row.kind) === row.kind) wanted.push(row);
+            else others[row.proven ? row.kind : 'undecided'] += 1;
         },
         caughtUp: async (node, lane) => {
           const subscription = subscriptions.get(node);
@@ -104,10 +117,10 @@ export async function findDifferences(
       for (const { name } of replicas) {
         const tally = compared.nodes.get(name);
         const problem = tally === undefined ? (seen.skipped.get(name) ?? 'not compared') : tally.problem;
-        const differing = rows.get(name) ?? [];
+        const { wanted = [], others = noOthers() } = rows.get(name) ?? {};
         const more = (tally?.blocksNotListed ?? 0) > 0;
-        if (differing.length > 0 || more || problem !== null)
-          found.push({ node: name, table, plan: seen.plan, rows: differing, more, problem });
+        if (wanted.length > 0 || sumOf(others) > 0 || more || problem !== null)
+          found.push({ node: name, table, plan: seen.plan, rows: wanted, others, more, problem });
       }
     }
     return { differences: found, unpublished: selected.unpublished };

@@ -3,8 +3,8 @@
  *
  * The next transaction T1 is the first one in the leader's slot past what the replica has applied. A temporary copy of
  * that slot is decoded, since the slot itself is in use. An INSERT or UPDATE of T1 fails for ever while another row
- * of the replica has one of its unique values. Such a row is not the leader's at that point: the leader had both the
- * change and its unique index. The exception is a row that T1 itself has changed before (for a deferrable constraint:
+ * of the replica has one of its unique values, or an exclusion constraint does not bear both. Such a row is not the
+ * leader's at that point: the leader had both the change and that index or constraint. The exception is a row that T1 itself has changed before (for a deferrable constraint:
  * at any time), since then it is no longer what stands here.
  *
  * It is removed, not replaced: whether the leader has another row of that key at that point only the stream knows,
@@ -28,7 +28,7 @@ import { type ReconcileTable, describeTable } from '../reconcile/table.js';
 import { UNIQUES_SQL, type UniqueIndex, obstacleSql } from './uniques.js';
 import { type Rows, withTablesLocked, writeRows } from './write.js';
 
-/** A row of the replica that has a unique value of a row that is to come. */
+/** A row of the replica with which a row that is to come is in conflict. */
 export interface Obstacle {
   readonly table: TableName;
   readonly key: string;
@@ -36,7 +36,7 @@ export interface Obstacle {
   /** The columns of its key, and all of them. */
   readonly identity: Values;
   readonly row: Values;
-  /** The unique index, and the change that fails on it. */
+  /** The unique index or exclusion constraint, and the change that fails on it. */
   readonly index: string;
   readonly op: 'insert' | 'update';
   readonly change: Values;
@@ -112,10 +112,11 @@ async function obstaclesIn(
   const described = await describeTable(reader, node, table, flavour);
   // Rows without a key cannot be told apart.
   if (described.plan.method === 'multiset') return [];
-  const shared = new Set(described.leader.shape.uniques);
-  const indexes = (await node.query<UniqueIndex>(UNIQUES_SQL, [qualified(table)])).filter(({ definition }) =>
-    shared.has(definition),
+  const [ours, theirs] = await Promise.all(
+    [reader, node].map((session) => session.query<UniqueIndex>(UNIQUES_SQL, [qualified(table)])),
   );
+  const shared = new Set(ours?.map(({ definition }) => definition));
+  const indexes = theirs?.filter(({ definition }) => shared.has(definition)) ?? [];
   const places = placesOf(described, changes);
   const found: Obstacle[] = [];
   for (const index of indexes) {

@@ -41,6 +41,7 @@ export async function withTablesLocked<T>(
   for (let attempt = 1; ; attempt += 1) {
     const state = { locked: false };
     try {
+      // A role's or a database's default_transaction_read_only is there for clients.
       return await node.transaction(async () => {
         // Nobody else need confirm this commit, but it must survive a crash: what it replaced is in the file.
         await node.simple(
@@ -49,7 +50,7 @@ export async function withTablesLocked<T>(
         await node.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
         state.locked = true;
         return body();
-      });
+      }, 'read write');
     } catch (error) {
       if (state.locked || sqlStateOf(error) !== '55P03') throw error;
       if (attempt === LOCK_TRIES)
@@ -101,7 +102,9 @@ export async function writeRows(
           knock,
           ...(onWritten ? { onRows: onWritten } : {}),
         }).catch((error: unknown) => {
-          throw sqlStateOf(error) === '23505' ? uniqueInTheWay(node, nameOf(stage.table), error) : error;
+          throw IN_THE_WAY.has(sqlStateOf(error) ?? '')
+            ? uniqueInTheWay(node, nameOf(stage.table), error)
+            : error;
         });
         await kept.add(node, stage);
         results.push({ table: nameOf(stage.table), ...result });
@@ -113,11 +116,14 @@ export async function writeRows(
   return written;
 }
 
+/** unique_violation, exclusion_violation */
+const IN_THE_WAY = new Set(['23505', '23P01']);
+
 function uniqueInTheWay(node: Session, table: TableName, cause: unknown): RepctlError {
   const said = cause instanceof Error ? `: ${cause.message}` : '';
   return new RepctlError(
     'unique-in-the-way',
-    `${node.node}: another row of ${table.schema}.${table.name} has a unique value that one of these needs${said}`,
+    `${node.node}: another row of ${table.schema}.${table.name} is in the way of one of these${said}`,
     {
       exit: EXIT.incomplete,
       hint: 'Either it was on its way just now, then the same command does it; or --only left it out.',

@@ -12,6 +12,7 @@ import { look } from '../runners/context.js';
 import { keptFile, knock } from '../runners/reconcile.js';
 import type { ClearWay } from './model.js';
 import type { RepairContext } from './context.js';
+import { skipText } from './failing.js';
 import { withRepairSessions } from './sessions.js';
 
 interface Where {
@@ -103,7 +104,7 @@ const stuck = ({ node }: ClearWay, stall: Stall | undefined): RepctlError =>
       hint:
         stall === undefined
           ? 'repctl status'
-          : `repctl check --schema-only --node ${node}\nrepctl subscription skip ${node} --lsn ${stall.transaction.lsn} passes over that transaction; what it changed (${String(stall.changes)} rows of ${stall.tables.join(', ')}) is lost there until repctl repair.`,
+          : `repctl check --schema-only --node ${node}\n${skipText(node, stall)}.`,
       details: { node, lsn: stall?.transaction.lsn ?? null },
     },
   );

@@ -16,6 +16,7 @@ export interface RepairRequest {
   /** Tables that were named; none for all. */
   readonly tables: readonly string[];
   readonly stalled: readonly Stalled[];
+  readonly failing: readonly Failing[];
   /** Partitions of tables that were named, which are not published. */
   readonly unpublished: readonly TableName[];
   /** Replicas that were not compared, and why. */
@@ -30,6 +31,13 @@ export interface RepairRequest {
 export interface Stalled {
   readonly node: string;
   readonly stall: Stall;
+}
+
+/** A replica whose apply worker fails, for another reason than rows that could be removed. */
+export interface Failing {
+  readonly node: string;
+  /** The transaction it fails on. */
+  readonly stall: Stall | undefined;
 }
 
 /** Removes what stands in the way of the stream, until the replica has caught up. */

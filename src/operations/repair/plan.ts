@@ -1,7 +1,7 @@
 /** Planning `repair`. Pure: what differs was found before, and is proven again row by row when the plan runs. */
 import { ownSubscription } from '../../cluster/epochs.js';
 import type { Finding, ReachableNode, Snapshot } from '../../cluster/model.js';
-import type { NodeDifferences } from '../../consistency/repair/find.js';
+import { type NodeDifferences, noOthers, sumOf } from '../../consistency/repair/find.js';
 import type { JudgedRow } from '../../consistency/recheck.js';
 import { type Verdict, describeRow, worst } from '../../consistency/result.js';
 import { isNamed } from '../../consistency/select.js';
@@ -17,6 +17,7 @@ import type {
   SetRight,
   SetRightResult,
 } from './model.js';
+import { failingFinding, skipText } from './failing.js';
 import { stepOf } from './steps.js';
 
 const OPERATION = 'repair';
@@ -42,10 +43,11 @@ export function planRepair(
       },
     ]);
   const stalled = request.stalled.map(({ node }) => node);
-  const differing = request.found.filter((one) => wanted(one, request).length > 0).map(({ node }) => node);
-  const nodes = [...new Set([...stalled, ...differing])];
+  const differing = request.found.filter(({ rows, more }) => rows.length > 0 || more).map(({ node }) => node);
+  const nodes = [...new Set([...stalled, ...request.failing.map(({ node }) => node), ...differing])];
   const findings = nodes.flatMap((name) => [
     ...unfit(nodeOf(facts, name), name, epoch.epoch),
+    ...request.failing.filter(({ node }) => node === name).map(failingFinding),
     ...(stalled.includes(name) ? standing(name, request) : tooMany(name, request)),
   ]);
   if (findings.length > 0) return refused(OPERATION, findings);
@@ -55,10 +57,10 @@ export function planRepair(
     ...stalled.map((node) => stepOf({ kind: 'clear-way', node, ...about })),
     ...nodes.map((node) => {
       const found = request.found.filter((one) => one.node === node);
-      const tables = found.flatMap((one) => {
-        const keys = wanted(one, request).map(({ key }) => key);
-        return keys.length === 0 ? [] : [{ table: one.table, keys }];
-      });
+      // Undecided ones too: nothing is written that is not proven under lock.
+      const tables = found.flatMap(({ table, rows }) =>
+        rows.length === 0 ? [] : [{ table, keys: rows.map(({ key }) => key) }],
+      );
       const action: SetRight = stalled.includes(node)
         ? {
             kind: 'set-right',
@@ -69,7 +71,7 @@ export function planRepair(
           }
         : { kind: 'set-right', node, ...about, tables };
       const sql = request.sql.get(node) ?? [];
-      return stepOf(action, { counts: found.map((one) => countsOf(one, request)), sql });
+      return stepOf(action, { counts: wantedOf({ found }), sql });
     }),
   ];
   const tables = [...new Map(request.found.map(({ table }) => [tableKey(table), table])).values()];
@@ -87,14 +89,10 @@ export function planRepair(
   });
 }
 
-/** Rows that are to be set right: undecided ones too, since nothing is written that is not proven under lock. */
-export const wanted = (
-  { rows }: NodeDifferences,
-  { only }: Pick<RepairRequest, 'only'>,
-): readonly JudgedRow[] => (only === undefined ? rows : rows.filter((row) => row.kind === only));
-
-function countsOf(one: NodeDifferences, request: Pick<RepairRequest, 'only'>): Differences {
-  const count = (kind: JudgedRow['kind']) => one.rows.filter((row) => row.proven && row.kind === kind).length;
+/** Every row that differs; `rows` are the first of those that are to be set right. */
+function countsOf(one: NodeDifferences): Differences {
+  const count = (kind: JudgedRow['kind']) =>
+    one.rows.filter((row) => row.proven && row.kind === kind).length + one.others[kind];
   return {
     node: one.node,
     schema: one.table.schema,
@@ -102,11 +100,9 @@ function countsOf(one: NodeDifferences, request: Pick<RepairRequest, 'only'>): D
     missing: count('missing'),
     extra: count('extra'),
     differing: count('differing'),
-    undecided: one.rows.filter((row) => !row.proven).length,
+    undecided: one.rows.filter((row) => !row.proven).length + one.others.undecided,
     problem: one.problem,
-    rows: wanted(one, request)
-      .slice(0, SAMPLES)
-      .map((row) => describeRow(one.plan, row)),
+    rows: one.rows.slice(0, SAMPLES).map((row) => describeRow(one.plan, row)),
   };
 }
 
@@ -133,7 +129,7 @@ function unfit(node: ReachableNode | undefined, name: string, epoch: number): Fi
 
 function tooMany(node: string, request: RepairRequest): Finding[] {
   const tables = request.found.filter((one) => one.node === node);
-  const rows = tables.flatMap((one) => wanted(one, request));
+  const rows = tables.flatMap((one) => one.rows);
   const more = tables.some((one) => one.more);
   if (rows.length <= request.maxRows && !more) return [];
   const proven = rows.filter((row) => row.proven).length;
@@ -179,7 +175,7 @@ function standing(node: string, request: RepairRequest): Finding[] {
 }
 
 function stallNotes({ node, stall }: RepairRequest['stalled'][number]): string[] {
-  const { transaction, changes, tables, obstacles } = stall;
+  const { obstacles } = stall;
   const pairs = (values: Readonly<Record<string, string | null>>) =>
     Object.entries(values)
       .map(([name, text]) => `${name}=${JSON.stringify(text)}`)
@@ -193,13 +189,13 @@ function stallNotes({ node, stall }: RepairRequest['stalled'][number]): string[]
   return [
     ...rows,
     ...(obstacles.length > rows.length ? [`… and ${String(obstacles.length - rows.length)} more rows`] : []),
-    `the other way: repctl subscription skip ${node} --lsn ${transaction.lsn} passes over that whole transaction (${String(changes)} ${changes === 1 ? 'change' : 'changes'} of ${tables.join(', ')}); what it changed is lost on ${node} until it is repaired`,
+    `the other way: ${skipText(node, stall)}`,
   ];
 }
 
 function notesOf(request: RepairRequest): string[] {
   const notes = [...request.shown, ...request.stalled.flatMap(stallNotes)];
-  const left = request.found.reduce((sum, one) => sum + one.rows.length - wanted(one, request).length, 0);
+  const left = request.found.reduce((sum, { others }) => sum + sumOf(others), 0);
   if (left > 0 && request.only !== undefined)
     notes.push(
       `--only ${request.only}: ${String(left)} ${left === 1 ? 'other row stays' : 'other rows stay'} as they are`,
@@ -214,9 +210,13 @@ function notesOf(request: RepairRequest): string[] {
   return notes;
 }
 
+/** What is to be set right, to be shown. */
+export const wantedOf = ({ found }: Pick<RepairRequest, 'found'>): readonly Differences[] =>
+  found.map((one) => countsOf({ ...one, others: noOthers() }));
+
 /** What was found, as --json has it. */
-export const differencesOf = (request: Pick<RepairRequest, 'found' | 'only'>): readonly Differences[] =>
-  request.found.map((one) => countsOf(one, request));
+export const differencesOf = ({ found }: Pick<RepairRequest, 'found'>): readonly Differences[] =>
+  found.map(countsOf);
 
 /**
  * One verdict of what the steps came to (undefined: none ran) and of what was left out from the start.
@@ -225,10 +225,7 @@ export function verdictOf(
   request: RepairRequest,
   results: readonly Pick<SetRightResult, 'stillDiffering' | 'unverified'>[] | undefined,
 ): Verdict {
-  const left = request.found.flatMap((one) => {
-    const taken = new Set(results === undefined ? [] : wanted(one, request));
-    return one.rows.filter((row) => !taken.has(row));
-  });
+  const left = request.found.map((one) => countsOf(results === undefined ? one : { ...one, rows: [] }));
   const unseen =
     request.unreachable.length + request.unpublished.length > 0 ||
     request.found.some((one) => one.problem !== null);
@@ -237,7 +234,10 @@ export function verdictOf(
       one.stillDiffering > 0 ? 'diverged' : 'equal',
       one.unverified > 0 ? 'unverified' : 'equal',
     ]),
-    ...left.map((row): Verdict => (row.proven ? 'diverged' : 'unverified')),
+    ...left.flatMap((one): Verdict[] => [
+      one.missing + one.extra + one.differing > 0 ? 'diverged' : 'equal',
+      one.undecided > 0 ? 'unverified' : 'equal',
+    ]),
     results === undefined && request.stalled.length > 0 ? 'diverged' : 'equal',
     unseen ? 'unverified' : 'equal',
   ]);

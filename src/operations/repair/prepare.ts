@@ -4,16 +4,20 @@ import type { Fleet } from '../../cluster/fleet.js';
 import type { Snapshot } from '../../cluster/model.js';
 import { type Participants, participantsOf } from '../../consistency/checking/participants.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
-import { type FindRequest, caughtUp, findDifferences } from '../../consistency/repair/find.js';
+import {
+  type FindRequest,
+  type NodeDifferences,
+  caughtUp,
+  findDifferences,
+} from '../../consistency/repair/find.js';
 import { statementsFor } from '../../consistency/repair/statements.js';
-import type { DifferenceKind } from '../../consistency/recheck.js';
-import { SAMPLES, wanted } from './plan.js';
+import { SAMPLES } from './plan.js';
 import { lookAhead } from './clear-way.js';
-import type { RepairRequest, Stalled } from './model.js';
+import { isFailing } from './failing.js';
+import type { Failing, RepairRequest } from './model.js';
 
 export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
   readonly nodes: readonly string[];
-  readonly only: DifferenceKind | undefined;
   readonly maxRows: number;
   /** Statements for every row. */
   readonly sql: boolean;
@@ -23,12 +27,15 @@ export interface PrepareRequest extends Omit<FindRequest, 'most' | 'samples'> {
 export async function prepareRepair(
   fleet: Fleet,
   snapshot: Snapshot,
-  { nodes, only, maxRows, sql, ...request }: PrepareRequest,
+  { nodes, maxRows, sql, ...request }: PrepareRequest,
 ): Promise<Omit<RepairRequest, 'shown'>> {
   for (const node of nodes) fleet.node(node);
   const who = participantsOf(snapshot, nodes);
-  const stalled = await stalledAmong(fleet, who);
+  const behind = await behindAmong(fleet, who);
   // Of a replica that cannot get on nothing can be proven before it does.
+  const stalled = behind.flatMap(({ node, stall }) =>
+    stall === undefined || stall.obstacles.length === 0 ? [] : [{ node, stall }],
+  );
   const moving = who.replicas.filter(({ name }) => !stalled.some(({ node }) => node === name));
   const { differences: found, unpublished } =
     moving.length === 0
@@ -38,11 +45,15 @@ export async function prepareRepair(
           { leader: who.leader, replicas: moving },
           { ...request, most: maxRows + 1, samples: SAMPLES },
         );
+  const failing = await failingAmong(
+    fleet,
+    behind.filter(({ node }) => found.some((one) => one.node === node && isUndecided(one))),
+  );
   const statements = new Map<string, readonly string[]>();
   for (const node of sql ? new Set(found.map((one) => one.node)) : []) {
     const tables = found
       .filter((one) => one.node === node)
-      .map((one) => ({ table: one.table, keys: wanted(one, { only }).map(({ key }) => key) }));
+      .map((one) => ({ table: one.table, keys: one.rows.map(({ key }) => key) }));
     const leader = await fleet.fresh(who.leader.name, 'repctl repair');
     const replica = await fleet.fresh(node, 'repctl repair');
     try {
@@ -54,10 +65,11 @@ export async function prepareRepair(
     }
   }
   return {
-    only,
+    only: request.only,
     maxRows,
     found,
     stalled,
+    failing,
     tables: request.tables,
     unpublished,
     unreachable: who.unreachable,
@@ -68,15 +80,25 @@ export async function prepareRepair(
 /** A replica that is behind for longer than this is asked what stands in its way. */
 const BEHIND_MS = 1_500;
 
-async function stalledAmong(fleet: Fleet, { leader, replicas }: Participants): Promise<Stalled[]> {
+/** Those, and the transactions that they have to apply next. */
+async function behindAmong(fleet: Fleet, { leader, replicas }: Participants): Promise<Failing[]> {
   const looked = await Promise.all(
-    replicas.map(async (replica): Promise<Stalled | undefined> => {
+    replicas.map(async (replica): Promise<Failing | undefined> => {
       const subscription = ownSubscription(replica);
       if (subscription?.enabled !== true || (await caughtUp(fleet, leader, replica, BEHIND_MS)))
         return undefined;
-      const stall = await lookAhead({ fleet, leader: leader.name, node: replica.name });
-      return stall === undefined || stall.obstacles.length === 0 ? undefined : { node: replica.name, stall };
+      const { name: node } = replica;
+      return { node, stall: await lookAhead({ fleet, leader: leader.name, node }) };
     }),
   );
   return looked.filter((one) => one !== undefined);
+}
+
+/** Rows of it were waited for in vain. */
+const isUndecided = ({ rows, others }: NodeDifferences): boolean =>
+  others.undecided > 0 || rows.some(({ proven }) => !proven);
+
+async function failingAmong(fleet: Fleet, behind: readonly Failing[]): Promise<Failing[]> {
+  const fails = await Promise.all(behind.map(({ node }) => isFailing(fleet, node)));
+  return behind.filter((_, index) => fails[index]);
 }

@@ -1,4 +1,5 @@
 /** Does what plan.ts planned. */
+import type { Fleet } from '../../cluster/fleet.js';
 import { commonFlavour } from '../../consistency/equal.js';
 import { findDifferences } from '../../consistency/repair/find.js';
 import { type SettleTable, type Settled, settle } from '../../consistency/repair/settle.js';
@@ -11,8 +12,9 @@ import { subscriptionOf } from '../facts.js';
 import { look } from '../runners/context.js';
 import { keptFile, knock } from '../runners/reconcile.js';
 import { insertEvent } from '../tables/events.js';
-import { clearWay } from './clear-way.js';
+import { clearWay, lookAhead } from './clear-way.js';
 import type { RepairContext } from './context.js';
+import { failingText, isFailing, skipText } from './failing.js';
 import type { RepairAction, SetRight, SetRightResult } from './model.js';
 import { withRepairSessions } from './sessions.js';
 
@@ -66,7 +68,7 @@ async function setRight(context: RepairContext, action: SetRight, run: RunContex
       const onDisk = await kept.finish();
       return {
         ...countsOf(settled),
-        why: whyOpen(settled, action) ?? problem,
+        why: (await whyOpen(fleet, settled, action)) ?? problem,
         stillDiffering: verified.differing,
         unverified: verified.undecided + (problem === null ? 0 : 1),
         overwritten: onDisk?.file ?? null,
@@ -137,9 +139,26 @@ const countsOf = ({ tables }: Settled) => {
   };
 };
 
-function whyOpen({ why, writers }: Settled, { node, leader }: SetRight): string | null {
+async function whyLagging(
+  fleet: Fleet,
+  { node, leader }: Pick<SetRight, 'node' | 'leader'>,
+): Promise<string> {
+  const late = `${node} did not catch up with ${leader} in time`;
+  if (!(await isFailing(fleet, node))) return late;
+  const stall = await lookAhead({ fleet, leader, node });
+  if (stall === undefined) return `${late}: its apply worker keeps failing; repctl status`;
+  if (stall.obstacles.length > 0)
+    return `${late}: a row is in the way of its apply worker, which the same command removes`;
+  return `${late}: ${failingText(node)}; ${skipText(node, stall)}`;
+}
+
+async function whyOpen(
+  fleet: Fleet,
+  { why, writers }: Settled,
+  action: Pick<SetRight, 'node' | 'leader'>,
+): Promise<string | null> {
   if (why === null) return null;
-  if (why === 'lagging') return `${node} did not catch up with ${leader} in time`;
+  if (why === 'lagging') return whyLagging(fleet, action);
   const [writer] = writers;
   if (why === 'busy' || writer === undefined)
     return 'they change faster than they can be read: the same command tries again';
@@ -147,7 +166,7 @@ function whyOpen({ why, writers }: Settled, { node, leader }: SetRight): string 
     writer.pid === null
       ? 'a prepared transaction'
       : `process ${String(writer.pid)} (${writer.user ?? '?'}, ${writer.application ?? '?'})`;
-  return `${who} on ${leader} has written to the table since ${writer.since ?? '?'} and has not ended its transaction`;
+  return `${who} on ${action.leader} has written to the table since ${writer.since ?? '?'} and has not ended its transaction`;
 }
 
 async function record(

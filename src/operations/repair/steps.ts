@@ -24,7 +24,7 @@ export function stepOf(action: RepairAction, facts: StepFacts = { counts: [], sq
       id: `clear-way:${action.node}`,
       node: action.node,
       title: `let the stream of ${action.node} go on: remove what stands in its way`,
-      why: 'a row there has a unique value that the next transaction needs; it is kept in a file, and comes back below if the leader has it',
+      why: 'a row there has a unique value that the next transaction needs, or an exclusion constraint keeps one of its rows out by it; it is kept in a file, and comes back below if the leader has it',
       sql: [
         'begin',
         'lock table … in share row exclusive mode',

@@ -148,6 +148,19 @@ it('killed while the table is locked: nothing is held, nothing half done; the sa
   expect((await cli.run(['history', '--json'])).stdout).toContain('"repair"');
 });
 
+it('a role whose transactions are read only on that node unless they say otherwise', async () => {
+  const [owned] = await admin.simple<{ owner: string }>(
+    `select quote_ident(tableowner) as owner from pg_tables where tablename = 'products'`,
+  );
+  const role = owned?.owner ?? '';
+  await admin.simple(`alter role ${role} set default_transaction_read_only = on`);
+  await admin.simple('delete from products where id = 5');
+  const { code, stderr } = await cli.run(['repair', '--yes']);
+  expect(code, stderr).toBe(0);
+  await admin.simple(`alter role ${role} reset default_transaction_read_only`);
+  expect(await admin.simple('select id from products where id = 5')).toEqual([{ id: '5' }]);
+});
+
 it('what is overwritten is a line of JSON each, whatever is in it: line ends in json, rows of a megabyte', async () => {
   await publish('create table docs (id int primary key, j json, t text)', ['docs']);
   const json = `E'{"a":\\n 1,\\r\\n "b\\\\n": 2}'`;
