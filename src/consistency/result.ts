@@ -122,15 +122,20 @@ export function worst(verdicts: readonly Verdict[]): Verdict {
   return verdicts.includes('unverified') ? 'unverified' : 'equal';
 }
 
-/** A schema that breaks apply is a divergence; a table that is not subscribed to may still be equal today. */
+/**
+ * A schema that breaks apply is a divergence; a table that is not subscribed to may still be equal today. Nobody knows
+ * of a table that was left out, such as one without the column of `--since`.
+ */
 export function verdictOf(
-  result: Pick<CheckResult, 'tables' | 'schema' | 'publication' | 'unreachable'>,
+  result: Pick<CheckResult, 'tables' | 'schema' | 'publication' | 'unreachable' | 'skipped'>,
 ): Verdict {
   const broken = (findings: readonly Finding[]) => findings.some((finding) => finding.severity === 'error');
   return worst([
     ...result.tables.flatMap((table) => table.nodes.map((node) => node.verdict)),
     broken(result.schema) ? 'diverged' : 'equal',
-    broken(result.publication) || result.unreachable.length > 0 ? 'unverified' : 'equal',
+    broken(result.publication) || result.unreachable.length + result.skipped.length > 0
+      ? 'unverified'
+      : 'equal',
   ]);
 }
 

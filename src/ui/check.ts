@@ -1,11 +1,12 @@
 /** `check`: a table of what was compared, the rows that differ, and what to type next. */
 import type { CheckProgress } from '../consistency/check.js';
-import type {
-  CheckResult,
-  RowDifference,
-  TableNodeResult,
-  TableResult,
-  Verdict,
+import {
+  type CheckResult,
+  type RowDifference,
+  type TableNodeResult,
+  type TableResult,
+  type Verdict,
+  verdictOf,
 } from '../consistency/result.js';
 import type { Style } from './color.js';
 import { renderFindings } from './findings.js';
@@ -79,8 +80,12 @@ export function renderQuiet(result: CheckResult): string {
     ...lines,
     ...bad.map(({ node, code, message }) => `${node ?? result.leader} ${code}: ${message}`),
     ...result.unreachable.map(({ node, code, message }) => `${node} ${code}: ${message}`),
+    ...result.skipped.map((table) => leftOut(table)),
   ].join('\n');
 }
+
+const leftOut = (table: CheckResult['skipped'][number]): string =>
+  `${label(table)} was left out: ${table.reason}`;
 
 const countsOf = (node: TableNodeResult): string[] =>
   (['missing', 'extra', 'differing', 'unverified'] as const)
@@ -114,7 +119,7 @@ function scopeLines(result: CheckResult, { c }: Style): string[] {
         ? `${hashesOtherwise.join(', ')} ${hashesOtherwise.length === 1 ? 'hashes' : 'hash'} otherwise than PostgreSQL elsewhere: sha256 digests everywhere`
         : 'sha256 digests',
     );
-  for (const table of skipped) said.push(`${label(table)} was left out: ${table.reason}`);
+  said.push(...skipped.map(leftOut));
   return said.map((line) => c.dim(`· ${line}`));
 }
 
@@ -246,6 +251,14 @@ function closing(result: CheckResult, { c }: Style): string[] {
       ),
     ];
   }
+  const { skipped } = result;
+  if (skipped.length > 0 && verdictOf({ ...result, skipped: [] }) === 'equal')
+    return [
+      c.yellow(
+        `? What was compared is equal; ${skipped.length === 1 ? '1 table was' : `${String(skipped.length)} tables were`} left out.`,
+      ),
+      `  ${c.cyan(`repctl check ${skipped.map(label).join(' ')}`)}`,
+    ];
   if (result.verdict === 'unverified')
     return [
       c.yellow('? Nothing is proven to differ, but not everything could be verified.'),

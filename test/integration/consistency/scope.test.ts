@@ -237,6 +237,11 @@ describe('since a time', () => {
       ]);
       expect(result.tables[0]?.nodes[0]).toMatchObject({ differing: 1, samples: [{ key: { id: '4000' } }] });
       expect(result.skipped.map(({ name }) => name)).toEqual(['by_text', 'by_three', 'no_key']);
+      // Nothing of them is known: that is not equal.
+      await replica.simple(`update public.by_int set n = id where id = 4000`);
+      expect((await run({ since })).verdict).toBe('unverified');
+      expect((await run({ since, tables: ['by_int'] })).verdict).toBe('equal');
+      await replica.simple(`update public.by_int set n = -1 where id = 4000`);
       await expect(run({ since, tables: ['by_text'] })).rejects.toMatchObject({ code: 'no-time-column' });
       // A row whose time itself differs is in on one side only, and judged all the same.
       await replica.simple(`update public.by_int set updated_at = now() - interval '2 days' where id = 4000`);

@@ -68,6 +68,7 @@ describe('the verdict', () => {
     ['a schema that breaks apply', { schema: [broken] }, 'diverged'],
     ['a schema that is harmless', { schema: [{ ...broken, severity: 'info' }] }, 'equal'],
     ['a table that is not subscribed to', { publication: [broken] }, 'unverified'],
+    ['a table that was left out', { skipped: [{ schema: 'public', name: 't', reason: 'r' }] }, 'unverified'],
     ['a node that was not asked', { unreachable: [{ node: 'n3', code: 'c', message: 'm' }] }, 'unverified'],
   ])('%s', (_, more, verdict) => {
     expect(verdictOf(result(more))).toBe(verdict);
@@ -77,6 +78,10 @@ describe('the verdict', () => {
 describe('as text', () => {
   it('ends with a sentence, and with what to type next unless all is equal', () => {
     expect(text({})).toMatch(/✓ 1 replica equals n1: 1,000 rows in 1 table\.$/);
+    const skipped = [{ schema: 'public', name: 'orders', reason: 'it has no column updated_at' }];
+    expect(text({ verdict: 'unverified', skipped })).toMatch(
+      /\? What was compared is equal; 1 table was left out\.\n {2}repctl check public\.orders$/,
+    );
     expect(text({ verdict: 'unverified' })).toMatch(/repctl status, then repctl check again$/);
     const nodes = [node({ verdict: 'diverged', missing: 2 })];
     const diverged = { ...result().tables[0]!, nodes };
