@@ -76,13 +76,13 @@ select c.oid, c.relkind::text as kind,
                        or a.atttypid = 'pg_catalog.bpchar'::regtype and a.atttypmod = -1
                      then format('textin(%s(%s))', b.typoutput::regproc,
                                  case when b.oid = a.atttypid then '%s' else format('(%%s)::%s', format_type(b.oid, null)) end) end,
-      'equals', coalesce((select format('operator(%I.%s)', n.nspname, o.oprname)
+      'equals', case when b.typnamespace = 'pg_catalog'::regnamespace then '=' else coalesce((select format('operator(%I.%s)', n.nspname, o.oprname)
                     from pg_catalog.pg_opclass oc
                     join pg_catalog.pg_amop m on m.amopfamily = oc.opcfamily and m.amopstrategy = 3
                          and m.amoplefttype = oc.opcintype and m.amoprighttype = oc.opcintype
                     join pg_catalog.pg_operator o on o.oid = m.amopopr join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
                     where oc.opcmethod = (select oid from pg_catalog.pg_am where amname = 'btree') and oc.opcdefault
-                      and oc.opcintype = b.oid and n.nspname <> 'pg_catalog'), '='),
+                      and oc.opcintype = b.oid and n.nspname <> 'pg_catalog'), '=') end,
       'notNull', a.attnotnull, 'generated', a.attgenerated, 'identity', a.attidentity,
       'defaultExpression', pg_get_expr(d.adbin, d.adrelid),
       'collation', (select collnamespace::regnamespace::text || '.' || quote_ident(collname)

@@ -13,14 +13,8 @@ const BLOCKING: ReadonlySet<string> = new Set([
   ...['identity-mismatch', 'other-cluster', 'privilege-missing', 'node-not-created', 'same-database-twice'],
   ...['stale-leader', 'stale-leader-unfenced', 'fence-missing', 'fence-down'],
   ...['subscription-missing', 'follows-old-leader', 'subscription-disabled', 'apply-error', 'worker-down'],
-  ...[
-    'origin-none',
-    'table-not-subscribed',
-    'table-sync-stuck',
-    'publication-drift',
-    'schema-drift',
-    'publication-withholds',
-  ],
+  ...['origin-none', 'table-not-subscribed', 'table-sync-stuck'],
+  ...['publication-drift', 'publication-withholds', 'schema-drift'],
 ]);
 
 /** The cause first, and what follows from it not at all: a table that one node alone publishes has no fence there, and is subscribed nowhere. */

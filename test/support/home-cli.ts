@@ -3,7 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { ClusterConfig } from '../../src/config/schema.js';
 import { type CliResult, PROGRAM, type RunningCli, cleanEnv, startCli } from './cli.js';
+
+/** The nodes as REPCTL_URL_*, for commands without a configuration file. */
+export const urlEnv = ({ nodes }: ClusterConfig): Record<string, string> =>
+  Object.fromEntries(nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]));
 
 export interface Cli {
   /** A directory of its own for XDG state, config and cache, and the working directory. */

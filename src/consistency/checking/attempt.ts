@@ -5,6 +5,7 @@ import type { Finding, ReachableNode, Snapshot, TableName } from '../../cluster/
 import { messageOf } from '../../errors.js';
 import type { Session } from '../../postgres/session.js';
 import { isConnectionLoss, sqlStateOf } from '../../postgres/sqlstate.js';
+import { tableKey } from '../../replication/publications.js';
 import { highestInUse, readSequences } from '../../replication/sequences.js';
 import { type Lane, sessionsOf } from '../compare/run.js';
 import type { Flavour } from '../digest.js';
@@ -127,8 +128,8 @@ async function lookAtTables(
   const skipped: (TableName & { reason: string })[] = [];
   const schema: SchemaFinding[] = [];
   const unread: Finding[] = [];
-  const tell = (node: string, { schema: at, name }: TableName, why: string) =>
-    unread.push({ code: 'table-unread', severity: 'error', node, message: `${at}.${name}: ${why}` });
+  const tell = (node: string, table: TableName, why: string) =>
+    unread.push({ code: 'table-unread', severity: 'error', node, message: `${tableKey(table)}: ${why}` });
   const selected = await selectTables(lane.leader, publishedTables(leader), request.tables);
   unread.push(...selected.unpublished.map((table) => notPublished(leader.name, table)));
   for (const table of selected.tables) {

@@ -52,10 +52,9 @@ export async function openReader(fleet: Fleet, node: string): Promise<Session> {
 /** Throws what connecting throws; nothing stays open then. */
 export async function openLane(fleet: Fleet, leader: string, replicas: readonly string[]): Promise<Lane> {
   const { lane, refused } = await openAnswering(fleet, leader, replicas);
-  const [reason] = refused.values();
-  if (reason === undefined) return lane;
+  if (refused.size === 0) return lane;
   await closeAll([lane]);
-  throw reason;
+  throw [...refused.values()][0];
 }
 
 /** As many more as can be had: without them it takes longer, and a replica that went away is told of by the first one. */
@@ -98,31 +97,23 @@ export async function openLanes(
 
 interface Answering {
   readonly lane: Lane;
-  readonly refused: ReadonlyMap<string, Error>;
+  readonly refused: ReadonlyMap<string, unknown>;
 }
 
 async function openAnswering(fleet: Fleet, leader: string, replicas: readonly string[]): Promise<Answering> {
+  const [first, ...others] = await Promise.allSettled(
+    [leader, ...replicas].map((node) => openReader(fleet, node)),
+  );
   const nodes = new Map<string, Session>();
-  const refused = new Map<string, Error>();
-  const first = openReader(fleet, leader);
-  await Promise.allSettled([
-    first,
-    ...replicas.map(async (node) => {
-      try {
-        nodes.set(node, await openReader(fleet, node));
-      } catch (error) {
-        refused.set(node, error instanceof Error ? error : new Error(String(error)));
-      }
-    }),
-  ]);
-  try {
-    // In the order asked for, whoever came first.
-    const inOrder = replicas.flatMap((node) => [...nodes].filter(([name]) => name === node));
-    return { lane: { leader: await first, nodes: new Map(inOrder) }, refused };
-  } catch (error) {
-    await Promise.all([...nodes.values()].map((session) => session.close()));
-    throw error;
+  const refused = new Map<string, unknown>();
+  for (const [index, outcome] of others.entries()) {
+    const node = replicas[index] ?? '';
+    if (outcome.status === 'fulfilled') nodes.set(node, outcome.value);
+    else refused.set(node, outcome.reason);
   }
+  if (first?.status === 'fulfilled') return { lane: { leader: first.value, nodes }, refused };
+  await Promise.all([...nodes.values()].map((session) => session.close()));
+  throw first?.reason;
 }
 
 const closeAll = (lanes: readonly Lane[]): Promise<unknown> =>

@@ -2,7 +2,7 @@
 import { leaderOf, reachableNodes } from '../../cluster/epochs.js';
 import { leaderless } from '../../cluster/leaderless.js';
 import type { ReachableNode, Snapshot } from '../../cluster/model.js';
-import { EXIT, RepctlError } from '../../errors.js';
+import { EXIT, RepctlError, messageOf } from '../../errors.js';
 
 export interface Participants {
   readonly leader: ReachableNode;
@@ -40,13 +40,13 @@ export function participantsOf(snapshot: Snapshot, wanted: readonly string[]): P
  */
 export function without(
   who: Participants,
-  refused: ReadonlyMap<string, Error>,
+  refused: ReadonlyMap<string, unknown>,
   wanted: readonly string[],
 ): Participants {
   const gone = [...refused].map(([node, error]) => ({
     node,
     code: error instanceof RepctlError ? error.code : 'node-unreachable',
-    message: error.message,
+    message: messageOf(error),
   }));
   const named = gone.find(({ node }) => wanted.includes(node));
   if (named) throw unreachableError(named.node, named.message);

@@ -80,7 +80,8 @@ export function keepRows(file: string): KeptRows {
 
 /**
  * As text, so that no number is read and printed here: `{"schema", "table", "operation", "row"}`. A value of type json
- * is there as it was typed in; `o.*`, since `o` would be a column of that name; the ends of its lines, which JSON has between values only, become spaces.
+ * is there as it was typed in; the ends of its lines, which JSON has between values only, become spaces. `o.*`, since
+ * `o` would be a column of that name.
  */
 function linesSql({ table, keys, old }: Stage): string {
   const { plan, node } = table;

@@ -4,8 +4,8 @@
  * The next transaction T1 is the first one in the leader's slot past what the replica has applied. A temporary copy of
  * that slot is decoded, since the slot itself is in use. An INSERT or UPDATE of T1 fails for ever while another row
  * of the replica has one of its unique values, or an exclusion constraint does not bear both. Such a row is not the
- * leader's at that point: the leader had both the change and that index or constraint. The exception is a row that T1 itself has changed before (for a deferrable constraint:
- * at any time), since then it is no longer what stands here.
+ * leader's at that point: the leader had both the change and that index or constraint. The exception is a row that T1
+ * itself has changed before (for a deferrable constraint: at any time), since then it is no longer what stands here.
  *
  * It is removed, not replaced: whether the leader has another row of that key at that point only the stream knows,
  * and a row that is missing stops nothing. T1 is not applied while it is removed: the table is locked, the worker not

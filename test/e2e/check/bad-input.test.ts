@@ -8,7 +8,7 @@ import type { CheckHistory } from '../../../src/consistency/history.js';
 import type { CheckResult, TableNodeResult } from '../../../src/consistency/result.js';
 import { makeCluster } from '../../integration/consistency/cluster.js';
 import type { CliResult } from '../../support/cli.js';
-import { type Cli, makeCli } from '../../support/home-cli.js';
+import { type Cli, makeCli, urlEnv } from '../../support/home-cli.js';
 import { nothingLeft } from '../../support/left.js';
 import { type Failure, commandsIn, unchanged } from '../../support/operator.js';
 import { type Servers, startServers } from '../../support/servers.js';
@@ -53,9 +53,7 @@ beforeAll(async () => {
   });
   const [row] = await (await fleet.session('n1')).query<{ role: string }>('select current_user as role');
   role = row?.role ?? '';
-  env = Object.fromEntries(
-    servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
-  );
+  env = urlEnv(servers.config);
 });
 afterAll(async () => {
   await servers.down();

@@ -5,6 +5,7 @@ import { type CliResult, runCli } from '../../support/cli.js';
 import { createCluster } from '../../support/cluster.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
+import { urlEnv } from '../../support/home-cli.js';
 
 let servers: Servers;
 let env: Record<string, string>;
@@ -16,9 +17,7 @@ beforeAll(async () => {
   await leader.simple(
     `insert into products (sku, name, price) select 'SKU-' || g, 'Thing ' || g, g from generate_series(1, 500) g`,
   );
-  env = Object.fromEntries(
-    servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
-  );
+  env = urlEnv(servers.config);
 });
 afterAll(() => servers.down());
 

@@ -7,6 +7,7 @@ import { createCluster } from '../../support/cluster.js';
 import { nothingLeft } from '../../support/left.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
+import { urlEnv } from '../../support/home-cli.js';
 
 let servers: Servers;
 let env: Record<string, string>;
@@ -20,9 +21,7 @@ beforeAll(async () => {
   );
   env = {
     HOME: servers.sandbox.directory,
-    ...Object.fromEntries(
-      servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
-    ),
+    ...urlEnv(servers.config),
   };
 });
 afterAll(() => servers.down());

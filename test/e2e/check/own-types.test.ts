@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import type { CheckResult } from '../../../src/consistency/result.js';
 import { makeCluster } from '../../integration/consistency/cluster.js';
-import { type Cli, makeCli } from '../../support/home-cli.js';
+import { type Cli, makeCli, urlEnv } from '../../support/home-cli.js';
 import { type Servers, startServers } from '../../support/servers.js';
 
 const NAMES = ['n1', 'n2', 'n3'];
@@ -83,9 +83,7 @@ beforeAll(async () => {
   cli = makeCli();
   for (const name of NAMES) await admin(name, TYPES_SQL);
   await makeCluster(servers, fleet, { create: TABLES_SQL, published: PUBLISHED, fill: FILL_SQL });
-  env = Object.fromEntries(
-    servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
-  );
+  env = urlEnv(servers.config);
 });
 afterAll(async () => {
   await servers.down();

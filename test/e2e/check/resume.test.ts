@@ -9,6 +9,7 @@ import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { makeCluster } from '../../integration/consistency/cluster.js';
 import { type CliResult, runCli, startCli } from '../../support/cli.js';
 import { type Servers, startServers } from '../../support/servers.js';
+import { urlEnv } from '../../support/home-cli.js';
 
 const ROWS = 12_000;
 /** Every so many rows one differs: in each block of 500, so that no block can be left out unseen. */
@@ -34,9 +35,7 @@ beforeAll(async () => {
     delete from c where one like '17 %'`);
   env = {
     HOME: servers.sandbox.directory,
-    ...Object.fromEntries(
-      servers.config.nodes.map(({ name, url }) => [`REPCTL_URL_${name.toUpperCase()}`, url]),
-    ),
+    ...urlEnv(servers.config),
   };
 });
 afterAll(() => servers.down());
