@@ -14,6 +14,8 @@ const scratch = path.resolve('.tmp', `test-${process.pid}`);
 const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
 const began = Date.now();
 const lines = [];
+// Told at the end, where it is found however long the output was.
+const failures = [];
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -69,6 +71,15 @@ function test(project) {
       result.numFailedTests +
       result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
         .length;
+    for (const file of result.testResults) {
+      if (file.status === 'failed' && file.assertionResults.length === 0)
+        failures.push(`✗ ${path.relative('.', file.name)}`);
+      for (const one of file.assertionResults)
+        if (one.status === 'failed')
+          failures.push(
+            `✗ ${path.relative('.', file.name)} > ${one.fullName}\n    ${(one.failureMessages[0] ?? '').split('\n')[0]}`,
+          );
+    }
   } catch {
     bad = 1;
   }
@@ -95,6 +106,7 @@ if (passed + failed === 0) {
   lines.push(`  no test matches ${wanted.join(' ')}`);
   failed = 1;
 }
+if (failures.length > 0) process.stdout.write(`\n${failures.join('\n')}\n`);
 process.stdout.write(
   `\n${lines.join('\n')}\n  all          ${seconds(began)}\n\n${passed} passed, ${failed} failed\n`,
 );

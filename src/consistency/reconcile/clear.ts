@@ -30,6 +30,9 @@ interface ForeignKeyRow extends TableName {
   readonly definition: string;
   readonly comment: string | null;
   readonly owned: boolean;
+  /** The table that it refers to; null where this role may not lock it. */
+  readonly target: TableName | null;
+  readonly lockable: boolean;
 }
 
 /** The tables as a list of rows. */
@@ -53,8 +56,12 @@ const relatedSql = (tables: readonly TableName[]): string =>
 /** In both directions. Those that a partition inherits (conparentid) come and go with their parent's. */
 const foreignKeysSql = (tables: readonly TableName[], versionNum: number): string =>
   `select n.nspname as schema, c.relname as name, k.conname as constraint, pg_get_constraintdef(k.oid) as definition,
-          obj_description(k.oid, 'pg_constraint') as comment, pg_has_role(c.relowner, 'USAGE') as owned
+          obj_description(k.oid, 'pg_constraint') as comment, pg_has_role(c.relowner, 'USAGE') as owned,
+          has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') as lockable,
+          case when has_table_privilege(o.oid, 'UPDATE, DELETE, TRUNCATE')
+               then json_build_object('schema', m.nspname, 'name', o.relname) end as target
      from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+          join pg_class o on o.oid = k.confrelid join pg_namespace m on m.oid = o.relnamespace
     where k.contype = 'f' and k.conparentid = 0${versionNum >= 180_000 ? ' and k.conenforced' : ''}
       and (k.conrelid in (${relatedSql(tables)}) or k.confrelid in (${relatedSql(tables)}))
     order by 1, 2, 3`;
@@ -68,6 +75,39 @@ const STATES = { O: 'enable', R: 'enable replica', A: 'enable always' } as const
 const triggerSql = ({ trigger, ...table }: TriggerRow, how: string): string =>
   `alter table only ${qualified(table)} ${how} trigger ${ident(trigger)}`;
 
+interface Ways {
+  readonly clearing: Clearing;
+  /** session_replication_role as it is. */
+  readonly role: string;
+  /** Those that would be dropped. */
+  readonly keys: readonly ForeignKeyRow[];
+}
+
+async function waysOf(session: Session, tables: readonly TableName[]): Promise<Ways> {
+  const [mode] = await session.query<{ allowed: boolean; role: string; version: number }>(MODE_SQL);
+  const role = mode?.role ?? 'origin';
+  if (mode?.allowed === true) return { clearing: 'replica', role, keys: [] };
+  const keys = await session.query<ForeignKeyRow>(foreignKeysSql(tables, mode?.version ?? 0));
+  return { clearing: 'owner', role, keys };
+}
+
+/**
+ * `tables`, and those at the other ends of foreign keys that {@link withClearWay} would drop. Where somebody writes to
+ * them, an apply worker say, all have to be locked at first: one that has written to a table and waits for the next
+ * would be waited for.
+ */
+export async function tablesTouched(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<readonly TableName[]> {
+  const { keys } = await waysOf(session, tables);
+  const ends = keys.flatMap(({ schema, name, lockable, target }) => [
+    ...(lockable ? [{ schema, name }] : []),
+    ...(target === null ? [] : [target]),
+  ]);
+  return [...new Map([...tables, ...ends].map((table) => [qualified(table), table])).values()];
+}
+
 /**
  * Runs `body` in the transaction that is open on `session`, with nothing in the way of writes to `tables` (their
  * partitions too). Readers pass, but where foreign keys have to be dropped. The session's search_path must be
@@ -80,15 +120,10 @@ export async function withClearWay<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   if (tables.length === 0) return body();
-  const [mode] = await session.query<{ allowed: boolean; role: string; version: number }>(MODE_SQL);
-  const clearing: Clearing = mode?.allowed === true ? 'replica' : 'owner';
+  const { clearing, role, keys } = await waysOf(session, tables);
   const triggers = await session.query<TriggerRow>(
     triggersSql(tables, clearing === 'replica' ? `'R', 'A'` : `'O', 'R', 'A'`),
   );
-  const keys =
-    clearing === 'replica'
-      ? []
-      : await session.query<ForeignKeyRow>(foreignKeysSql(tables, mode?.version ?? 0));
   const foreign = keys.find((key) => !key.owned);
   if (foreign !== undefined) throw notOwned(session, foreign);
   for (const trigger of triggers) await session.simple(triggerSql(trigger, 'disable'));
@@ -101,8 +136,7 @@ export async function withClearWay<T>(
 
   const value = await body();
 
-  if (clearing === 'replica')
-    await session.simple(`set local session_replication_role = ${literal(mode?.role ?? 'origin')}`);
+  if (clearing === 'replica') await session.simple(`set local session_replication_role = ${literal(role)}`);
   for (const key of keys) await addAgain(session, key);
   for (const trigger of triggers) await session.simple(triggerSql(trigger, STATES[trigger.state]));
   return value;

@@ -1,5 +1,5 @@
 /** What is overwritten is kept: one JSON line per row, on disk before the transaction that replaces it commits. */
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
 import { literal } from '../../postgres/quote.js';
@@ -13,6 +13,9 @@ export interface KeptRows {
   add(node: Session, stage: Stage): Promise<number>;
   /** fsync of the file and its directory; a file without rows is not made at all. Returns what is on disk. */
   finish(): Promise<{ readonly file: string; readonly rows: number } | undefined>;
+  /** The transaction was rolled back: takes out what was added since {@link finish}. */
+  rewind(): Promise<void>;
+  /** Takes out what was not finished, too. */
   close(): Promise<void>;
 }
 
@@ -23,7 +26,9 @@ const CHARACTERS = 16_000_000;
 
 /** `file` must not exist. Throws `kept-unwritable` (exit 6). */
 export function keepRows(file: string): KeptRows {
-  const state: { handle?: FileHandle; rows: number } = { rows: 0 };
+  const state: { handle?: FileHandle; rows: number; finished: { rows: number; bytes: number } } = {
+    ...{ rows: 0, finished: { rows: 0, bytes: 0 } },
+  };
   const writing = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -49,7 +54,7 @@ export function keepRows(file: string): KeptRows {
           await writing(async () => {
             if (state.handle === undefined) {
               await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-              state.handle = await open(file, 'wx', 0o600);
+              state.handle = await open(file, 'ax', 0o600);
             }
             await state.handle.appendFile(lines.map(({ line }) => `${line}\n`).join(''));
           });
@@ -68,10 +73,21 @@ export function keepRows(file: string): KeptRows {
         await handle.sync();
         const directory = await open(path.dirname(file), 'r');
         await directory.sync().finally(() => directory.close());
+        state.finished = { rows: state.rows, bytes: (await handle.stat()).size };
       });
       return { file, rows: state.rows };
     },
+    async rewind() {
+      const { handle, finished } = state;
+      if (handle === undefined || state.rows === finished.rows) return;
+      state.rows = finished.rows;
+      if (finished.rows > 0) return handle.truncate(finished.bytes);
+      delete state.handle;
+      await handle.close();
+      await rm(file);
+    },
     async close() {
+      await this.rewind().catch(() => undefined);
       await state.handle?.close().catch(() => undefined);
       delete state.handle;
     },

@@ -4,7 +4,7 @@ import { EXIT, RepctlError } from '../../errors.js';
 import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import { withClearWay } from '../reconcile/clear.js';
+import { tablesTouched, withClearWay } from '../reconcile/clear.js';
 import type { KeptRows } from '../reconcile/kept.js';
 import type { Knock } from '../reconcile/pipe.js';
 import { type Difference, type Stage, addToStage, openStage } from '../reconcile/stage.js';
@@ -31,7 +31,8 @@ const LOCK_TRIES = 30;
 
 /**
  * Runs `body` in a transaction in which nobody else can write to the tables, the apply worker least of all; readers
- * pass. Throws `lock-timeout` (exit 7) when somebody holds them for too long.
+ * pass, but where foreign keys have to be dropped. Again, from its beginning, when it meets a lock. Throws
+ * `lock-timeout` (exit 7) when somebody holds one for too long.
  */
 export async function withTablesLocked<T>(
   node: Session,
@@ -39,7 +40,6 @@ export async function withTablesLocked<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const state = { locked: false };
     try {
       // A role's or a database's default_transaction_read_only is there for clients.
       return await node.transaction(async () => {
@@ -47,27 +47,29 @@ export async function withTablesLocked<T>(
         await node.simple(
           `set local synchronous_commit = local; set local lock_timeout = '${String(LOCK_MS)}ms'`,
         );
-        await node.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
-        state.locked = true;
+        const all = await tablesTouched(node, tables);
+        await node.simple(`lock table ${all.map(qualified).join(', ')} in share row exclusive mode`);
         return body();
       }, 'read write');
     } catch (error) {
-      if (state.locked || sqlStateOf(error) !== '55P03') throw error;
-      if (attempt === LOCK_TRIES)
-        throw new RepctlError(
-          'lock-timeout',
-          `${node.node}: somebody has held a lock on ${tables.map(qualified).join(', ')} for more than ${String((LOCK_MS * LOCK_TRIES) / 1000)} s.`,
-          {
-            exit: EXIT.incomplete,
-            hint: `repctl doctor names long transactions; or the apply worker is at a large one: repctl lag`,
-            details: { node: node.node, tables: tables.map(qualified) },
-            cause: error,
-          },
-        );
+      if (sqlStateOf(error) !== '55P03') throw error;
+      if (attempt === LOCK_TRIES) throw lockTimeout(node, tables, error);
       await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 80));
     }
   }
 }
+
+const lockTimeout = (node: Session, tables: readonly TableName[], cause: unknown): RepctlError =>
+  new RepctlError(
+    'lock-timeout',
+    `${node.node}: somebody has held a lock on ${tables.map(qualified).join(', ')} for more than ${String((LOCK_MS * LOCK_TRIES) / 1000)} s.`,
+    {
+      exit: EXIT.incomplete,
+      hint: `repctl doctor names long transactions; or the apply worker is at a large one: repctl lag`,
+      details: { node: node.node, tables: tables.map(qualified) },
+      cause,
+    },
+  );
 
 export interface WriteRowsOptions {
   readonly knock: Knock;
@@ -81,6 +83,20 @@ export interface WriteRowsOptions {
  * needed stands in a row that was not to be touched.
  */
 export async function writeRows(
+  leader: Session,
+  node: Session,
+  rows: readonly Rows[],
+  options: WriteRowsOptions,
+): Promise<TableWritten[]> {
+  try {
+    return await stageAndWrite(leader, node, rows, options);
+  } catch (error) {
+    await options.kept.rewind();
+    throw error;
+  }
+}
+
+async function stageAndWrite(
   leader: Session,
   node: Session,
   rows: readonly Rows[],

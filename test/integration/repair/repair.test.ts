@@ -12,6 +12,7 @@ import { observe } from '../../../src/cluster/observe.js';
 import type { Session } from '../../../src/postgres/session.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
+import { commitsGoOn, commitsHang } from '../../support/hanging.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import {
   FILL_SQL,
@@ -70,6 +71,18 @@ describe('repair', () => {
   const codes = async (name: string, ids: string) =>
     (await fleet.session(name)).simple(`select id, code from swap where id in (${ids}) order by id`);
 
+  /** Every table is written to meanwhile. */
+  const whileWritten = async <T>(body: () => Promise<T>): Promise<T> => {
+    const stop = new AbortController();
+    const writing = writeForever(await fleet.fresh('n1'), stop.signal);
+    try {
+      return await body();
+    } finally {
+      stop.abort();
+      expect(await writing).toBeGreaterThan(0);
+    }
+  };
+
   it('every kind of difference on 15, 16 and 18 at once, while every table is written to', async () => {
     const admins = await Promise.all(REPLICAS.map((name) => servers.superuser(name)));
     const catalogs = () => Promise.all(admins.map((admin) => one(admin, CATALOG_SQL)));
@@ -77,12 +90,7 @@ describe('repair', () => {
     // A database that reads NULL within an array as a word: repair's own sessions must not.
     await admins[1]?.simple(`alter database shop set array_nulls = off`);
     const before = await catalogs();
-    const writer = await fleet.fresh('n1');
-    const stop = new AbortController();
-    const writing = writeForever(writer, stop.signal);
-    const { results } = await repairing(fleet, state);
-    stop.abort();
-    expect(await writing).toBeGreaterThan(0);
+    const { results } = await whileWritten(() => repairing(fleet, state));
     await admins[1]?.simple(`alter database shop reset array_nulls`);
     for (const result of results.values())
       expect(result).toMatchObject({ stillDiffering: 0, unverified: 0, open: 0 });
@@ -108,6 +116,52 @@ describe('repair', () => {
       row: { 'K ey': 'only here', 'va"l': `it's \\ "mine"` },
     });
     expect((await repairing(fleet, state)).plan.steps).toEqual([]);
+  });
+
+  it('rows of one table alone, while the stream writes to those that it refers to', async () => {
+    const admin = await servers.superuser('n4');
+    for (const boss of [1, 2, 3]) {
+      await asIntruder(admin, `update member set boss = ${String(boss)} where id between 200 and 210`);
+      const { results } = await whileWritten(() => repairing(fleet, state, { nodes: ['n4'] }));
+      expect(results.get('n4')).toMatchObject({ open: 0, stillDiffering: 0, unverified: 0 });
+    }
+    await expectEqual(fleet, 'n1', ['n4'], ALL);
+  });
+
+  it('a reader of a table whose foreign keys are dropped, a client that holds a row: waited for, and all kept once', async () => {
+    const admin = await servers.superuser('n4');
+    await asIntruder(
+      admin,
+      `update team set name = 'wrong' where id = 20; update uniq set note = 'wrong' where code = 'c300'`,
+    );
+    const holder = await servers.superuser('n4');
+    await holder.simple(
+      `begin; select from team where id = 1; select from uniq where code = 'c300' for update`,
+    );
+    const repair = repairing(fleet, state, { nodes: ['n4'] });
+    /** Waits until two transactions of the repair have waited for a lock. */
+    const tried = async (event: string) => {
+      const seen = new Set<string>();
+      const look = async () => {
+        for (const { at } of await admin.simple<{ at: string }>(
+          `select xact_start::text as at from pg_stat_activity
+            where application_name = 'repctl repair' and wait_event_type = 'Lock' and wait_event = '${event}'`,
+        ))
+          seen.add(at);
+        return seen.size;
+      };
+      await expect.poll(look, { timeout: 9_000, interval: 20 }).toBe(2);
+    };
+    await tried('relation');
+    // Now the row alone is in the way, when team has been written already.
+    await holder.simple(`commit; begin; select from uniq where code = 'c300' for update`);
+    await tried('transactionid');
+    await holder.simple('commit');
+    const { results } = await repair;
+    expect(results.get('n4')).toMatchObject({ updated: 2, open: 0, stillDiffering: 0 });
+    const lines = (await readFile(results.get('n4')?.overwritten ?? '', 'utf8')).trim().split('\n');
+    expect(lines).toHaveLength(2);
+    await expectEqual(fleet, 'n1', ['n4'], ALL);
   });
 
   it('a row in the way of an insert, by its key and by a unique value of another: the stream goes on', async () => {
@@ -161,12 +215,18 @@ describe('repair', () => {
     const waiting = async () =>
       (await holder.simple(`select from pg_locks where not granted and relation = 'swap'::regclass`)).length >
       0;
-    while (!(await waiting())) {
-      const error = await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, 5, 'not yet'))]);
-      if (error !== 'not yet') throw error;
+    try {
+      while (!(await waiting())) {
+        const error = await Promise.race([
+          failed,
+          new Promise((resolve) => setTimeout(resolve, 5, 'not yet')),
+        ]);
+        if (error !== 'not yet') throw error;
+      }
+      await meanwhile();
+    } finally {
+      await holder.simple('commit');
     }
-    await meanwhile();
-    await holder.simple('commit');
     return repair;
   };
 
@@ -214,19 +274,11 @@ describe('repair', () => {
   });
 
   it('a change that replicas have and the leader does not show yet: left alone', async () => {
-    const admin = await servers.superuser('n1');
-    const sync = async (names: string) => {
-      await admin.simple(`alter system set synchronous_standby_names = ${names}`);
-      await admin.simple('select pg_reload_conf()');
-    };
     await asIntruder(await servers.superuser('n2'), `update swap set code = 'by hand' where id = 400`);
     const other = await servers.superuser('n1');
     let hanging: Promise<unknown> = Promise.resolve();
     const { results } = await betweenReadingAndLock(async () => {
-      await sync(`'nobody'`);
-      await expect
-        .poll(() => one(other, 'show synchronous_standby_names'))
-        .toMatchObject({ synchronous_standby_names: 'nobody' });
+      await commitsHang(servers, 'n1');
       hanging = other.simple(`update swap set code = 'newest' where id = 400`);
       await expect.poll(() => codes('n2', '400')).toEqual([{ id: 400, code: 'newest' }]);
       expect(await codes('n1', '400')).toEqual([{ id: 400, code: 'code 400' }]);
@@ -234,7 +286,7 @@ describe('repair', () => {
     expect(await codes('n2', '400')).toEqual([{ id: 400, code: 'newest' }]);
     expect(results.get('n2')).toMatchObject({ open: 1, updated: 0 });
     expect(results.get('n2')?.why).toMatch(/process \d+ .* on n1 has written/u);
-    await sync(`''`);
+    await commitsGoOn(servers, 'n1');
     await hanging;
     await expectEqual(fleet, 'n1', ['n2'], ALL);
   });

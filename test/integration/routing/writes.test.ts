@@ -13,6 +13,7 @@ import { runWrite } from '../../../src/routing/sql.js';
 import { type Routing, write } from '../../../src/routing/write.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { commitsGoOn, commitsHang, waitingCommits } from '../../support/hanging.js';
 import { type Clients, holdApply, makeClients } from '../../support/routing.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
@@ -110,28 +111,25 @@ describe('a connection that breaks', () => {
 
   it('is not what ends it when the wait for replicas is cancelled: committed, but unknown (exit 7)', async () => {
     const admin = await servers.superuser('n1');
-    await admin.query(`alter system set synchronous_standby_names = 'ANY 1 (nobody)'`);
-    await admin.query('select pg_reload_conf()');
+    await commitsHang(servers, 'n1');
     try {
       const before = Number(await stockOn('n1'));
-      const waiting = () =>
-        admin.query<{ pid: number }>(`select pid from pg_stat_activity where wait_event = 'SyncRep'`);
       const writer = adjust(clients.client('c'));
       const outcome = expect(writer).rejects.toMatchObject({ code: 'write-unknown', exit: 7 });
-      const [row] = await until(waiting, (rows) => rows.length === 1);
-      await admin.query('select pg_cancel_backend($1)', [row?.pid]);
+      const [pid] = await until(
+        () => waitingCommits(admin),
+        (pids) => pids.length === 1,
+      );
+      await admin.query('select pg_cancel_backend($1)', [pid]);
       await outcome;
       expect(await stockOn('n1')).toBe(before + 1);
     } finally {
-      await admin.query('alter system reset synchronous_standby_names');
-      await admin.query('select pg_reload_conf()');
+      await commitsGoOn(servers, 'n1');
     }
   });
 
   it('is not waited for when no replica ever confirms: committed, but unknown (exit 7), after its time', async () => {
-    const admin = await servers.superuser('n1');
-    await admin.query(`alter system set synchronous_standby_names = 'ANY 1 (nobody)'`);
-    await admin.query('select pg_reload_conf()');
+    await commitsHang(servers, 'n1');
     const hasty = openFleet({ ...fleet.config, statementTimeoutMs: 1000 });
     const before = Number(await stockOn('n1'));
     try {
@@ -144,8 +142,7 @@ describe('a connection that breaks', () => {
       });
     } finally {
       await hasty.close();
-      await admin.query('alter system reset synchronous_standby_names');
-      await admin.query('select pg_reload_conf()');
+      await commitsGoOn(servers, 'n1');
     }
     // Others see it once its server process has stopped to wait.
     await until(
