@@ -85,9 +85,10 @@ describe('drill', () => {
     expect(result?.measurements?.end).toMatchObject({ state: 'healthy', epoch: 2 });
     expect(result?.command).toBe(`repctl drill run ${killed} --seed 3`);
     const lines = parseHistory(readFileSync(path.join(result?.directory ?? '', 'samples.ndjson'), 'utf8'));
-    expect(new Set(lines.map((line) => line.kind))).toEqual(
-      new Set(['traffic', 'start', 'write', 'read', 'look', 'step', 'final']),
-    );
+    const kinds = new Set<string>(lines.map((line) => line.kind));
+    // Whether the leader dies with something that it had not sent is chance.
+    kinds.delete('stranded');
+    expect(kinds).toEqual(new Set(['traffic', 'start', 'write', 'read', 'look', 'step', 'final']));
     expect(await left()).toEqual([]);
   });
 
