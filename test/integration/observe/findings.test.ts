@@ -7,6 +7,7 @@ import { observe } from '../../../src/cluster/observe.js';
 import { ident } from '../../../src/postgres/quote.js';
 import { killNode, pauseNode, resumeNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { invalidateSlot } from '../../support/invalidate.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
 
@@ -293,32 +294,10 @@ describe('servers that go away', () => {
 
   it('a slot that the server invalidated', async () => {
     const admin = await servers.superuser('n1');
-    await admin.simple(`alter system set max_slot_wal_keep_size = '20MB'`);
-    await admin.simple('select pg_reload_conf()');
-    const lost = async () =>
-      admin.query(`select from pg_replication_slots where slot_name = 'repctl_n4' and wal_status = 'lost'`);
-    for (let i = 0; (await lost()).length === 0; i += 1) {
-      expect(i).toBeLessThan(10);
-      await addProduct(`I${String(i)}`);
-      const [row] = await admin.query<{ lsn: string }>('select pg_switch_wal()::text as lsn');
-      // The slots of the others must follow, or they would be invalidated with it.
-      await until(
-        async () => {
-          await admin.simple('select pg_log_standby_snapshot()');
-          return admin.query(
-            `select slot_name from pg_replication_slots where slot_name <> 'repctl_n4' and restart_lsn < $1::pg_lsn`,
-            [row?.lsn ?? ''],
-          );
-        },
-        (behind) => behind.length === 0,
-      );
-      await admin.simple('checkpoint');
-    }
+    await invalidateSlot(admin, 'repctl_n4', (round) => addProduct(`I${String(round)}`));
     await startNode(servers.sandbox, 'n4');
     const analysis = await find('slot-invalidated', 'n1');
     expect(stateOf(analysis, 'n4')).toBe('stalled');
-    await admin.simple('alter system reset max_slot_wal_keep_size');
-    await admin.simple('select pg_reload_conf()');
   });
 
   it('a slot that was dropped', async () => {
