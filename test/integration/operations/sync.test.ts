@@ -88,11 +88,14 @@ describe('sync', () => {
     expect(findings.filter((finding) => finding.code.startsWith('sync'))).toEqual([]);
     expect(await sync({ mode: 'any', k: 1 })).toEqual([]);
     const one = await client('n1');
-    const start = performance.now();
-    for (let i = 0; i < 20; i += 1)
+    const times: number[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const start = performance.now();
       await one.query('insert into products (sku, name, price) values ($1, $2, 1)', [`S${String(i)}`, 'x']);
-    // With synchronous_commit=off each waits about 200 ms.
-    expect((performance.now() - start) / 20).toBeLessThan(100);
+      times.push(performance.now() - start);
+    }
+    // With synchronous_commit=off each waits about 200 ms, whatever else holds up single ones.
+    expect(times.filter((ms) => ms < 100).length).toBeGreaterThan(times.length / 2);
     await one.end();
   });
 
