@@ -25,10 +25,11 @@ export interface Fleet {
   fresh(name: string, applicationName?: string): Promise<Session>;
   /**
    * How long an observer waits for the session of a node, milliseconds: once it has let somebody wait in vain, only
-   * as long as a living server takes. A dead node costs its connect timeout once, not at every look.
+   * as long as a living server takes. A silent node costs its connect timeout once, not at every look.
    */
   patience(name: string): number;
-  waitedInVain(name: string): void;
+  /** So many milliseconds. One that refuses at once costs nothing: when it is back, its login may take long. */
+  waitedInVain(name: string, ms: number): void;
   close(): Promise<void>;
 }
 
@@ -89,8 +90,8 @@ export function openFleet(config: ClusterConfig, options: FleetOptions = {}): Fl
       return opening;
     },
     patience: (name) => (silent.has(name) ? LOGIN_MS : config.connectTimeoutMs + LOGIN_MS),
-    waitedInVain(name) {
-      silent.add(name);
+    waitedInVain(name, ms) {
+      if (ms > LOGIN_MS) silent.add(name);
     },
     async fresh(name, applicationName) {
       const opening = open(name, applicationName);

@@ -66,8 +66,9 @@ const unreachable = (name: string, failure: RepctlError): NodeSnapshot => ({
 
 async function ask(fleet: Fleet, name: string): Promise<ReachableNode> {
   const limit = fleet.config.connectTimeoutMs;
+  const began = performance.now();
   const session = await within(fleet.patience(name), name, fleet.session(name)).catch((error: unknown) => {
-    fleet.waitedInVain(name);
+    fleet.waitedInVain(name, performance.now() - began);
     throw error;
   });
   try {

@@ -13,7 +13,7 @@ export function signalAll(pids: readonly number[], which: NodeJS.Signals): void 
 }
 
 /** What processes of a server wait for while they have no work, and hold nothing that others need. */
-const AT_REST = ['LogicalApplyMain', 'LogicalLauncherMain', 'WalWriterMain'];
+const AT_REST = ['LogicalApplyMain', 'LogicalLauncherMain', 'WalWriterMain', 'CheckpointerMain'];
 
 /**
  * Stops (SIGSTOP) the process of a server that `which`, a condition on `pg_stat_activity`, names: while it has no

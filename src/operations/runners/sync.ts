@@ -23,8 +23,9 @@ const namesOf = (node: ReachableNode): string => node.settings['synchronous_stan
 export async function syncSetting(context: RunnerContext, action: SyncSetting): Promise<StepResult> {
   const session = await context.fleet.session(action.node);
   await setStandbyNames(session, action.value);
-  const { timeoutMs } = limits(context);
-  await checkpointerHeard(session, timeoutMs);
+  // Nothing may be recorded as promised before it is kept; what is taken back is kept a little longer.
+  if ((quorumOf(action.value)?.k ?? 0) > 0) await proveThatCommitsWait(context, session);
+  else await checkpointerHeard(session, limits(context).timeoutMs);
   return undefined;
 }
 
@@ -62,10 +63,11 @@ async function setStandbyNames(session: Session, value: string): Promise<void> {
 }
 
 /**
- * Committing sessions ask a flag in shared memory that the checkpointer sets when it hears of the reload
- * (SyncRepUpdateSyncStandbysDefined), so the setting holds once it has: seen asleep again, twice. It sleeps in its main
+ * Committing sessions ask a flag in shared memory that the checkpointer clears when it hears of the reload
+ * (SyncRepUpdateSyncStandbysDefined), so commits go on once it has: seen asleep again, twice. It sleeps in its main
  * loop or, while a checkpoint is spread over minutes, between two writes; the signal wakes it from either, and both
- * look at the flag before they sleep again (CheckpointerMain, CheckpointWriteDelay).
+ * look at the flag before they sleep again (CheckpointerMain, CheckpointWriteDelay). One that has not had its turn
+ * since the signal looks asleep too: good enough for taking back, and no proof that commits wait.
  */
 async function checkpointerHeard(session: Session, timeoutMs: number): Promise<void> {
   let idleBefore = false;
@@ -88,9 +90,8 @@ async function checkpointerHeard(session: Session, timeoutMs: number): Promise<v
 }
 
 /**
- * Before a node is promoted: makes its commits wait as `sync` says, and proves it. Nobody follows it yet, so a
- * commit there must hang: one that waits in SyncRep shows that the setting holds, and is let go. So the promise
- * holds from the first write after the promotion. Without `sync` a setting of an earlier attempt is taken back.
+ * Before a node is promoted: makes its commits wait as `sync` says, and proves it. So the promise holds from the first
+ * write after the promotion. Without `sync` a setting of an earlier attempt is taken back.
  */
 export async function arm(
   context: RunnerContext,
@@ -131,6 +132,10 @@ export async function disarm(fleet: Fleet, name: string): Promise<void> {
   }
 }
 
+/**
+ * One commit that waits in SyncRep shows that the setting holds. Where nobody follows yet it hangs, and is let go; on a
+ * leader replicas confirm it after a moment, which may be too short to be seen: then another one is tried.
+ */
 async function proveThatCommitsWait(context: RunnerContext, session: Session): Promise<void> {
   const other = await context.fleet.fresh(session.node);
   try {

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { conninfoPair, ident, literal } from '../../../src/postgres/quote.js';
 import { PROGRAM, cleanEnv, runCli } from '../../support/cli.js';
 import { type Servers, startServers } from '../../support/servers.js';
+import { until } from '../../support/wait.js';
 
 const PASSWORD = `Zq7@:/%#? '"\\&=Kx9`;
 /** Any of these in an output means that a piece of the password got through. */
@@ -183,6 +184,11 @@ describe('TLS', () => {
     for (const setting of [`ssl_cert_file = 'server.pem'`, `ssl_key_file = 'server.key'`, 'ssl = on'])
       await session.simple(`alter system set ${setting}`);
     await session.simple('select pg_reload_conf()');
+    // The server itself has read them before it tells its sessions.
+    await until(
+      () => session.query<{ ssl: string }>('show ssl'),
+      ([row]) => row?.ssl === 'on',
+    );
   });
 
   // The certificate is for "localhost", from an authority of its own.

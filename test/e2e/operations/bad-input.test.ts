@@ -68,7 +68,8 @@ const reading = async (node: string, slot: string) => {
   } as pg.ClientConfig);
   client.on('error', () => undefined);
   await client.connect();
-  // It never answers: the connection is in copy mode from here on.
+  // It never answers, since the connection is in copy mode from here on: the server would end it after 5 s.
+  await client.query('set wal_sender_timeout = 0');
   client
     .query(`START_REPLICATION SLOT ${slot} LOGICAL 0/0 (proto_version '1', publication_names 'repctl')`)
     .catch(() => undefined);

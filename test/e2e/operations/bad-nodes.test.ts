@@ -51,6 +51,14 @@ describe('a target that cannot lead', () => {
     const admin = await servers.superuser('n2');
     await admin.simple('alter system set max_sync_workers_per_subscription = 0');
     await admin.simple('select pg_reload_conf()');
+    // The server itself has read it before it tells its sessions, and the workers that it starts inherit it.
+    await until(
+      () =>
+        admin.query<{ value: string }>(
+          `select current_setting('max_sync_workers_per_subscription') as value`,
+        ),
+      ([row]) => row?.value === '0',
+    );
     const copying = cli.spawn(['rewire', 'n2', '--recopy', '--yes']);
     const ended = new Promise((resolve) => copying.once('close', resolve));
     await until(

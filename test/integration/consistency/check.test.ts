@@ -36,6 +36,12 @@ function on(result: CheckResult, table: string, node: string): TableNodeResult {
   return found;
 }
 
+/** A change of the leader is on that node: a short patience is meant for another one. */
+async function arrived(node: string, sql: string): Promise<void> {
+  const session = await fleet.session(node);
+  await until(async () => (await session.query(sql)).length === 1);
+}
+
 /** Plants differences on n2, checks, and takes them back. */
 async function planted(sql: string, back: string, table: string): Promise<RowDifference[]> {
   const replica = await servers.superuser('n2');
@@ -246,6 +252,7 @@ describe('what cannot be verified is never called equal, nor different', () => {
     await replica.simple(`begin; lock table public.by_int in share row exclusive mode`);
     await leader.simple(`update by_int set note = 'held up' where id = 12`);
     try {
+      await arrived('n2', `select from by_int where id = 12 and note = 'held up'`);
       const result = await run({ tables: ['by_int'], waitMs: 300 });
       expect(on(result, 'by_int', 'n2').verdict).toBe('equal');
       expect(on(result, 'by_int', 'n3')).toMatchObject({ verdict: 'unverified', unverified: 1 });

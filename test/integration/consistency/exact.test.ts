@@ -106,6 +106,11 @@ describe('--exact', () => {
     await other.simple('begin; lock table public.by_int in share row exclusive mode');
     await leader.simple(`update public.by_int set note = 'held up' where id = 12`);
     try {
+      // Its short patience is meant for the other one.
+      await until(
+        async () =>
+          (await replica.query(`select from public.by_int where id = 12 and note = 'held up'`)).length === 1,
+      );
       const result = await run({ exact: true, tables: ['by_int'], waitMs: 700 });
       expect(result.tables[0]?.nodes).toMatchObject([
         { node: 'n2', verdict: 'equal' },

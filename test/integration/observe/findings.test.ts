@@ -7,6 +7,7 @@ import { observe } from '../../../src/cluster/observe.js';
 import { ident } from '../../../src/postgres/quote.js';
 import { killNode, pauseNode, resumeNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
+import { invalidateSlot } from '../../support/invalidate.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import { until } from '../../support/wait.js';
 
@@ -62,15 +63,21 @@ describe('a running cluster', () => {
 
   it('knows the applied position of each replica as the server has it', async () => {
     await addProduct('P1');
+    // Otherwise it may arrive between the two looks that are compared.
+    const n2 = await servers.superuser('n2');
+    await until(
+      () => n2.query(`select from products where sku = 'P1'`),
+      (rows) => rows.length === 1,
+    );
     const snapshot = await until(
       () => observe(fleet),
       (it) => it.nodes.slice(1).every((node) => node.reachable && node.subscriptions[0]?.appliedLsn !== null),
     );
-    const [row] = await (
-      await servers.superuser('n2')
-    ).query<{ lsn: string }>(`select remote_lsn::text as lsn from pg_show_replication_origin_status()`);
-    const n2 = snapshot.nodes[1];
-    expect(n2?.reachable && n2.subscriptions[0]?.appliedLsn).toBe(row?.lsn);
+    const [row] = await n2.query<{ lsn: string }>(
+      `select remote_lsn::text as lsn from pg_show_replication_origin_status()`,
+    );
+    const seen = snapshot.nodes[1];
+    expect(seen?.reachable && seen.subscriptions[0]?.appliedLsn).toBe(row?.lsn);
   });
 
   it('finds the applied position in a slot where the grant is missing', async () => {
@@ -250,26 +257,30 @@ describe('a running cluster', () => {
 
 describe('servers that go away', () => {
   it('a paused replica costs its connect timeout once and hides nobody', async () => {
-    const quick = { ...fleet.config, connectTimeoutMs: 1000 };
+    const quick = { ...fleet.config, connectTimeoutMs: 3000 };
     const { openFleet } = await import('../../../src/cluster/fleet.js');
     const own = openFleet(quick);
     await observe(own);
     await pauseNode(servers.sandbox, 'n3');
-    const times: number[] = [];
-    // With a session that was open before, and with a new one.
-    for (let i = 0; i < 2; i += 1) {
+    try {
+      const times: number[] = [];
+      // With a session that was open before, and with a new one.
+      for (let i = 0; i < 2; i += 1) {
+        const start = performance.now();
+        const analysis = analyse(await observe(own), quick);
+        times.push(performance.now() - start);
+        expect(stateOf(analysis, 'n3')).toBe('unreachable');
+        expect(has(analysis, 'node-unreachable', 'n3')).toBe(true);
+        expect(stateOf(analysis, 'n2')).toBe('streaming');
+      }
+      // Once, and everything else on a slow machine: less than twice.
+      expect(Math.max(...times)).toBeLessThan(2 * quick.connectTimeoutMs);
       const start = performance.now();
-      const analysis = analyse(await observe(own), quick);
-      times.push(performance.now() - start);
-      expect(stateOf(analysis, 'n3')).toBe('unreachable');
-      expect(has(analysis, 'node-unreachable', 'n3')).toBe(true);
-      expect(stateOf(analysis, 'n2')).toBe('streaming');
+      await own.close();
+      expect(performance.now() - start).toBeLessThan(quick.connectTimeoutMs);
+    } finally {
+      await resumeNode(servers.sandbox, 'n3');
     }
-    expect(Math.max(...times)).toBeLessThan(1900);
-    const start = performance.now();
-    await own.close();
-    expect(performance.now() - start).toBeLessThan(1500);
-    await resumeNode(servers.sandbox, 'n3');
     await healthy();
   });
 
@@ -283,32 +294,10 @@ describe('servers that go away', () => {
 
   it('a slot that the server invalidated', async () => {
     const admin = await servers.superuser('n1');
-    await admin.simple(`alter system set max_slot_wal_keep_size = '20MB'`);
-    await admin.simple('select pg_reload_conf()');
-    const lost = async () =>
-      admin.query(`select from pg_replication_slots where slot_name = 'repctl_n4' and wal_status = 'lost'`);
-    for (let i = 0; (await lost()).length === 0; i += 1) {
-      expect(i).toBeLessThan(10);
-      await addProduct(`I${String(i)}`);
-      const [row] = await admin.query<{ lsn: string }>('select pg_switch_wal()::text as lsn');
-      // The slots of the others must follow, or they would be invalidated with it.
-      await until(
-        async () => {
-          await admin.simple('select pg_log_standby_snapshot()');
-          return admin.query(
-            `select slot_name from pg_replication_slots where slot_name <> 'repctl_n4' and restart_lsn < $1::pg_lsn`,
-            [row?.lsn ?? ''],
-          );
-        },
-        (behind) => behind.length === 0,
-      );
-      await admin.simple('checkpoint');
-    }
+    await invalidateSlot(admin, 'repctl_n4', (round) => addProduct(`I${String(round)}`));
     await startNode(servers.sandbox, 'n4');
     const analysis = await find('slot-invalidated', 'n1');
     expect(stateOf(analysis, 'n4')).toBe('stalled');
-    await admin.simple('alter system reset max_slot_wal_keep_size');
-    await admin.simple('select pg_reload_conf()');
   });
 
   it('a slot that was dropped', async () => {

@@ -196,13 +196,16 @@ describe('partitions', () => {
         client.end().catch(() => undefined);
       }
     });
-    await until(
-      () => inside.query(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`),
-      (rows) => rows.length === 4,
-    );
-
-    const steps = await rejoin('n3');
-    stubborn.on = false;
+    const rejoined = async (): Promise<FinishedStep[]> => {
+      await until(
+        () => inside.query(`select 1 from pg_stat_activity where wait_event = 'SyncRep'`),
+        (rows) => rows.length === 4,
+      );
+      return rejoin('n3');
+    };
+    const steps = await rejoined().finally(() => {
+      stubborn.on = false;
+    });
     await Promise.all(clients);
     const { terminated } = steps.find(({ id }) => id === 'fence-node:n3')?.result ?? {};
     expect(terminated).toBeGreaterThanOrEqual(4);

@@ -21,6 +21,7 @@ import { killNode, startNode, stopNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { type CrashHarness, crashHarness } from '../../support/crash.js';
 import { expectEqual } from '../../support/equality.js';
+import { invalidateSlot } from '../../support/invalidate.js';
 import { type Servers, startServers } from '../../support/servers.js';
 import {
   FILL_SQL,
@@ -183,27 +184,10 @@ describe('rewire by reconcile', () => {
   it('a slot that max_slot_wal_keep_size has invalidated', async () => {
     const admin = await servers.superuser('n1');
     await (await fleet.session('n5')).simple('alter subscription repctl_n5_e1 disable');
-    await admin.simple(`alter system set max_slot_wal_keep_size = '1MB'`);
-    await admin.simple('select pg_reload_conf()');
-    await (
-      await fleet.session('n1')
-    ).simple(
-      `insert into nokey select g, repeat('x', 200) from generate_series(1, 8000) g; delete from nokey where a > 100`,
+    const leader = await fleet.session('n1');
+    await invalidateSlot(admin, 'repctl_n5', (round) =>
+      leader.query(`insert into nokey values ($1, 'wal')`, [1000 + round]),
     );
-    await expect
-      .poll(
-        async () => {
-          await admin.simple('select pg_switch_wal()');
-          await admin.simple('checkpoint');
-          return admin.query(
-            `select slot_name from pg_replication_slots where wal_status = 'lost' and slot_name = 'repctl_n5'`,
-          );
-        },
-        { timeout: 30_000 },
-      )
-      .toHaveLength(1);
-    await admin.simple('alter system reset max_slot_wal_keep_size');
-    await admin.simple('select pg_reload_conf()');
     const planner = rewire({ node: 'n5' });
     expect((await makePlan(fleet, planner)).notes[0]).toContain('slot repctl_n5 on n1 is invalidated');
     await underWrites('n1', () => run(planner));

@@ -2,7 +2,7 @@
  * repctl killed after each step of a switchover and in the middle of it, while clients write: the same command ends
  * in a healthy cluster, with every acknowledged row on every node once.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { observe } from '../../../src/cluster/observe.js';
 import type { RepctlError } from '../../../src/errors.js';
@@ -45,6 +45,9 @@ describe('a switchover that is killed', () => {
     const old = before.epoch?.leader ?? '';
     const target = nodes[(nodes.indexOf(old) + 1) % nodes.length] ?? '';
     const writer = startWriter(servers.config, 2);
+    onTestFinished(async () => {
+      await writer.stop();
+    });
     await writer.moreWrites(20);
     await harness.crash({ config: servers.config, operation: 'switchover', node: target, kill });
     // Never two nodes of one epoch that take writes.

@@ -16,7 +16,9 @@ import { pauseNode, resumeNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
+import { signalAll, stopAtRest } from '../../support/signal.js';
 import { killUnderLoad } from '../../support/sync-kills.js';
+import { until } from '../../support/wait.js';
 
 describe('sync', () => {
   let servers: Servers;
@@ -86,11 +88,14 @@ describe('sync', () => {
     expect(findings.filter((finding) => finding.code.startsWith('sync'))).toEqual([]);
     expect(await sync({ mode: 'any', k: 1 })).toEqual([]);
     const one = await client('n1');
-    const start = performance.now();
-    for (let i = 0; i < 20; i += 1)
+    const times: number[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const start = performance.now();
       await one.query('insert into products (sku, name, price) values ($1, $2, 1)', [`S${String(i)}`, 'x']);
-    // With synchronous_commit=off each waits about 200 ms.
-    expect((performance.now() - start) / 20).toBeLessThan(100);
+      times.push(performance.now() - start);
+    }
+    // With synchronous_commit=off each waits about 200 ms, whatever else holds up single ones.
+    expect(times.filter((ms) => ms < 100).length).toBeGreaterThan(times.length / 2);
     await one.end();
   });
 
@@ -136,6 +141,26 @@ describe('sync', () => {
     for (const node of others)
       await (await fleet.session(node)).simple(`alter subscription repctl_${node}_e1 enable`);
     await expect.poll(async () => (await look()).state, { timeout: 30_000 }).toBe('healthy');
+  });
+
+  it('is not said to hold before commits wait: the checkpointer, whose flag they ask, may be late', async () => {
+    const admin = await servers.superuser('n1');
+    const checkpointer = await stopAtRest(admin, `backend_type = 'checkpointer'`);
+    const state = { done: false };
+    const setting = sync({ mode: 'any', k: 1 }).finally(() => (state.done = true));
+    try {
+      const tried = () =>
+        admin.query(
+          `select from pg_stat_activity where query like '%update repctl.node%' and pid <> pg_backend_pid()`,
+        );
+      await until(tried, (rows) => state.done || rows.length > 0);
+      expect(state.done).toBe(false);
+    } finally {
+      signalAll([checkpointer], 'SIGCONT');
+      await setting;
+    }
+    expect((await look()).sync).toMatchObject({ mode: 'any', k: 1, agrees: true });
+    await sync({ mode: 'async' });
   });
 
   it('stronger and weaker: what is recorded never promises more than was kept', async () => {

@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fleet } from '../../../src/cluster/fleet.js';
 import { observe } from '../../../src/cluster/observe.js';
@@ -13,10 +12,12 @@ import { type Planner, runOperation } from '../../../src/operations/run.js';
 import type { FinishedStep } from '../../../src/plan/execute.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import { compareLsn } from '../../../src/postgres/lsn.js';
+import type { Session } from '../../../src/postgres/session.js';
 import { readStranded } from '../../../src/replication/stranded/file.js';
 import { killNode, startNode } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { type Servers, startServers } from '../../support/servers.js';
+import { signalAll, stopAtRest } from '../../support/signal.js';
 import { until } from '../../support/wait.js';
 
 describe('a worker with unread data', () => {
@@ -41,23 +42,10 @@ describe('a worker with unread data', () => {
   /** Stops the workers of these replicas, writes a row on the leader, and kills it once the row is in their sockets. */
   const unread = async (leader: string, replicas: readonly string[], sku: string) => {
     const pids = await Promise.all(
-      replicas.map(async (name) => {
-        const session = await fleet.session(name);
-        // Idle, so that it is in its main loop when it stands still.
-        const [row] = await until(
-          () =>
-            session.query<{ pid: number }>(
-              `select pid from pg_stat_activity where backend_type = 'logical replication apply worker' and wait_event = 'LogicalApplyMain'`,
-            ),
-          (rows) => rows.length === 1,
-        );
-        return row!.pid;
-      }),
+      replicas.map(async (name) =>
+        stopAtRest(await fleet.session(name), `backend_type = 'logical replication apply worker'`),
+      ),
     );
-    const signal = (which: NodeJS.Signals): void => {
-      for (const pid of pids) process.kill(pid, which);
-    };
-    signal('SIGSTOP');
     const there = await fleet.session(leader);
     const [row] = await there.query<{ lsn: string }>(
       `insert into products (sku, name, price) values ($1, 'x', 1) returning pg_current_wal_insert_lsn()::text as lsn`,
@@ -72,29 +60,33 @@ describe('a worker with unread data', () => {
       (rows) => rows.length === replicas.length,
     );
     await killNode(servers.sandbox, leader);
-    return { lsn: row?.lsn ?? '', goOn: signal.bind(undefined, 'SIGCONT') };
+    return { lsn: row?.lsn ?? '', goOn: signalAll.bind(undefined, pids, 'SIGCONT') };
   };
   const has = async (node: string, sku: string): Promise<boolean> =>
     (await (await fleet.session(node)).query('select 1 from products where sku = $1', [sku])).length > 0;
-  /** A failover has looked at the worker of that node. */
-  const draining = async (node: string): Promise<void> => {
-    const session = await servers.superuser(node);
-    await until(
-      () =>
-        session.query(
-          `select 1 from pg_stat_activity where query like '%libpqwalreceiverconnect%' and pid <> pg_backend_pid()`,
-        ),
-      (rows) => rows.length > 0,
-    );
-    await session.close();
+  /** A failover watches the worker of that session's node: it has looked at it again and again. */
+  const watched = async (session: Session): Promise<void> => {
+    const looks = new Set<string>();
+    await expect
+      .poll(
+        async () => {
+          for (const { at } of await session.query<{ at: string }>(
+            `select query_start::text as at from pg_stat_activity
+              where query like '%libpqwalreceiverconnect%' and pid <> pg_backend_pid()`,
+          ))
+            looks.add(at);
+          return looks.size;
+        },
+        { interval: 1 },
+      )
+      .toBeGreaterThan(3);
   };
 
   it('is waited for: what it had received is kept', async () => {
+    const session = await servers.superuser('n2');
     const { goOn } = await unread('n1', ['n2', 'n3'], 'late turn');
     const running = failover();
-    await draining('n2');
-    // Longer than any worker waits for its turn here, shorter than it is watched.
-    await delay(100);
+    await watched(session);
     goOn();
     const steps = await running;
     const leader = steps.find(({ id }) => id.startsWith('promote:'))?.node ?? '';

@@ -205,12 +205,17 @@ async function health(servers: Servers, fleet: Fleet): Promise<string[]> {
     if (left.length > 0) violations.push(`left over on ${node.name}: ${left.join(', ')}`);
     if (node.name === leader) continue;
     if (!isAttached(node, facts.epoch?.epoch ?? 0)) violations.push(`${node.name} is not attached`);
-    const results = await tablesEqual(session, await fleet.session(node.name), [
-      PRODUCTS,
-      { schema: 'repctl', name: 'epoch' },
-      { schema: 'repctl', name: 'event' },
-    ]);
-    if (results.some((result) => !result.equal)) violations.push(`${node.name} differs`);
+    const there = await fleet.session(node.name);
+    const equal = async (): Promise<boolean> =>
+      (
+        await tablesEqual(session, there, [
+          PRODUCTS,
+          { schema: 'repctl', name: 'epoch' },
+          { schema: 'repctl', name: 'event' },
+        ])
+      ).every((result) => result.equal);
+    // An operation waits for the replicas that it is about; the stream of others may still be on its way.
+    if (!(await until(equal, Boolean).catch(() => false))) violations.push(`${node.name} differs`);
   }
   return violations;
 }
