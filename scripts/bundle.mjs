@@ -43,8 +43,6 @@ export const bundleOptions = (outdir = 'dist') => ({
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
-  // Its modules for browsers are the same code as ES modules, of which only what is used stays.
-  alias: { yaml: path.join(root, 'node_modules/yaml/browser/dist/index.js') },
   external: ['pg-native', 'typescript'],
   // pg asks a Response whether it runs on Cloudflare; on Node 20 naming that global loads all of fetch (12 ms).
   define: { Response: 'undefined' },

@@ -1,5 +1,6 @@
 /** The program: hands the arguments to oclif and turns whatever escapes a command into one clear line. */
 import { fileURLToPath } from 'node:url';
+import { Errors, flush, run } from '@oclif/core';
 import { EXIT } from './errors.js';
 
 /** `repctl … | head` closes stdout early: that is no error. A running operation asks to go on instead. */
@@ -19,11 +20,6 @@ async function report(error: unknown, argv: readonly string[]): Promise<void> {
   reportFailure(error, { json: wantsJson(argv), noColor: argv.includes('--no-color') });
 }
 
-/** They begin by looking at all nodes, and somebody waits for them. */
-const LOOKS_FIRST = new Set([
-  ...['status', 'lag', 'check', 'repair', 'switchover', 'failover', 'promote', 'rewire', 'rejoin'],
-]);
-
 export async function main(argv: string[]): Promise<void> {
   endQuietlyWhenPipeCloses();
   // Until a command has its own handler, Ctrl-C ends the process at once.
@@ -35,9 +31,6 @@ export async function main(argv: string[]): Promise<void> {
       void report(error, argv).finally(() => process.exit(process.exitCode ?? EXIT.bug));
     });
   }
-  const early = LOOKS_FIRST.has(argv[0] ?? '') ? await import('./cli/early.js') : undefined;
-  early?.lookAhead(argv);
-  const { Errors, flush, run } = await import('./cli/oclif.js');
   try {
     await run(argv, { root: fileURLToPath(import.meta.url) });
     await flush();
@@ -45,7 +38,5 @@ export async function main(argv: string[]): Promise<void> {
     // --help and --version end oclif by throwing an exit of 0.
     if (error instanceof Errors.ExitError) process.exitCode = error.oclif.exit ?? EXIT.done;
     else await report(error, argv);
-  } finally {
-    await early?.closeUntaken();
   }
 }

@@ -15,7 +15,6 @@ import type { Style } from '../ui/color.js';
 import { assertDirectHost } from '../config/connection.js';
 import { noteCommand } from '../config/transcript.js';
 import { parseDuration } from './duration.js';
-import { configRead, takeFleet } from './early.js';
 import { toRepctlError } from './failure.js';
 import { failureJson, reportFailure } from './report.js';
 import { styleFor } from './terminal.js';
@@ -93,7 +92,7 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
 
   /** The cluster's configuration, with --timeout applied. Says on stderr where it is from if not from a file. */
   protected cluster(): ClusterConfig {
-    const config = configRead(this.flags.config) ?? loadConfig({ file: this.flags.config });
+    const config = loadConfig({ file: this.flags.config });
     this.sayOrigin(config);
     if (this.flags.timeout === undefined) return config;
     const timeoutMs = parseDuration(this.flags.timeout);
@@ -107,13 +106,11 @@ export abstract class BaseCommand<T extends typeof Command> extends Command {
   /** Sessions to the nodes, closed when the command ends. Refuses pooled hosts (exit 6) where they cannot serve. */
   protected fleet(config: ClusterConfig, applicationName = 'repctl'): Fleet {
     if (!WORKS_POOLED.test(this.id ?? '')) config.nodes.forEach(assertDirectHost);
-    const fleet =
-      takeFleet(config) ??
-      openFleet(config, {
-        trace: this.tracer(),
-        applicationName,
-        commitsLocally: !USERS_WRITES.test(this.id ?? ''),
-      });
+    const fleet = openFleet(config, {
+      trace: this.tracer(),
+      applicationName,
+      commitsLocally: !USERS_WRITES.test(this.id ?? ''),
+    });
     this.fleets.push(fleet);
     return fleet;
   }
