@@ -9,11 +9,12 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Fleet, openFleet } from '../../../src/cluster/fleet.js';
 import { planRewire } from '../../../src/operations/rewire.js';
+import { planFailover } from '../../../src/operations/failover.js';
 import { runOperation } from '../../../src/operations/run.js';
 import { noJournal } from '../../../src/plan/journal.js';
 import type { Session } from '../../../src/postgres/session.js';
 import { setFence } from '../../../src/replication/fencing.js';
-import { nodeOf } from '../../../src/sandbox/sandbox.js';
+import { killNode, nodeOf } from '../../../src/sandbox/sandbox.js';
 import { createCluster } from '../../support/cluster.js';
 import { expectEqual } from '../../support/equality.js';
 import { type Servers, startServers } from '../../support/servers.js';
@@ -209,5 +210,22 @@ describe('locks on tables', () => {
     const lines = (await readFile(String(result?.['overwritten']), 'utf8')).trim().split('\n');
     expect(lines.filter((line) => line.includes('"team"'))).toHaveLength(1);
     await expectEqual(fleet, 'n1', ['n2'], TABLES);
+  });
+
+  it('a failover that maintenance by hand keeps from lifting the fence says whose it is', async () => {
+    const holder = await holding('lock table swap in share update exclusive mode');
+    await killNode(servers.sandbox, 'n1');
+    const failover = () =>
+      runOperation(
+        (snapshot) =>
+          planFailover(snapshot, fleet.config, { target: 'n2', leaderIsDead: false, acceptMinority: false }),
+        { fleet, journal: noJournal, stateDir: state },
+      );
+    await expect(failover()).rejects.toMatchObject({
+      code: 'lock-timeout',
+      message: expect.stringContaining(`pid ${String(holder.pid)} `) as string,
+    });
+    await holder.end();
+    await failover();
   });
 });
