@@ -59,7 +59,7 @@ export interface ExecuteOptions {
 
 /**
  * Runs every step; consecutive steps of one group run at the same time. Throws RepctlError: `interrupted`
- * (exit 130) between two steps; else what the runner threw, with what is done and how to go on (exit 7; 6 when
+ * (exit 130) between two steps, or in one whose runner asks the signal; else what the runner threw, with what is done and how to go on (exit 7; 6 when
  * a runner refused before anything was done; 1 for a bug).
  */
 export async function execute<Action extends AnyAction>(
@@ -99,7 +99,12 @@ export async function execute<Action extends AnyAction>(
       emit({ type: 'done', step, ms, result });
     } catch (thrown) {
       const ms = performance.now() - start;
-      const error = stepFailed(plan, step, { before, finished, begun }, thrown);
+      const { signal } = options;
+      // A runner that looks at the signal itself, where its work can be left alone, throws the signal's own reason.
+      const error =
+        signal?.aborted === true && thrown === signal.reason
+          ? interrupted(plan, { before, finished })
+          : stepFailed(plan, step, { before, finished, begun }, thrown);
       // What failed is told in any case; where the journal itself failed it cannot be told there.
       await options.journal
         .append({ event: 'failed', ...about, ms, code: error.code, message: error.message })

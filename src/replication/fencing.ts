@@ -15,6 +15,7 @@ import { EXIT, RepctlError } from '../errors.js';
 import { qualified } from '../postgres/quote.js';
 import type { Session } from '../postgres/session.js';
 import { sqlStateOf } from '../postgres/sqlstate.js';
+import { briefMs, lockBriefly, sendAutovacuumAway } from './brief-locks.js';
 import { type LockHolder, endHolders, holderDetails, holderText, lockHolders } from './lock-holders.js';
 
 export interface FenceUnderTraffic {
@@ -83,6 +84,7 @@ export async function setFence(session: Session, request: FenceUnderTraffic): Pr
         lastChance = true;
         terminated += await endHolders(session, blockers);
       }
+      await sendAutovacuumAway(session, request.tables);
       // Longer than was waited for: whoever queued behind gets through before the next attempt.
       await new Promise((resolve) => setTimeout(resolve, 10 + Math.min(attempts * 10, 200)));
     }
@@ -145,8 +147,10 @@ async function attempt(
     );
     const tables = await session.query<FencedTable>(fencedTablesSql(request.tables));
     const changing = tables.filter((table) => table.fence !== wanted);
-    const lock = `lock table ${tables.map((table) => `only ${qualified(table)}`).join(', ')} in share row exclusive mode`;
-    if (tables.length > 0) await endingUnconfirmed(request, ended, () => session.simple(lock));
+    const ms = Math.max(lockTimeoutMs, await briefMs(session));
+    await endingUnconfirmed(request, ended, () =>
+      lockBriefly(session, tables, { mode: 'share row exclusive', ms, only: true }),
+    );
     if (wanted === 'enabled') await within?.(session);
     const statements = changing.flatMap((table) => [
       ...(table.fence === 'missing' ? [createFenceSql(table)] : []),

@@ -10,13 +10,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ownSubscription } from '../../cluster/epochs.js';
 import type { Fleet } from '../../cluster/fleet.js';
-import type { ReachableNode, TableName } from '../../cluster/model.js';
+import type { ReachableNode } from '../../cluster/model.js';
 import { within } from '../../cluster/within.js';
 import { EXIT, RepctlError, messageOf } from '../../errors.js';
-import { literal, qualified } from '../../postgres/quote.js';
+import { literal } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import { holderText, lockHolders } from '../../replication/lock-holders.js';
+import { holderText, lockHolders, withPartitions } from '../../replication/lock-holders.js';
 import { compareTables } from '../../replication/publications.js';
 import type { Lane } from '../compare/run.js';
 import { relation } from '../digest.js';
@@ -224,18 +224,6 @@ async function takeLock(
     pause = Math.min(2 * pause, PAUSE_MS.most);
   }
 }
-
-/** $1: tables, as to_regclass reads them. pg_partition_tree() would lock them. */
-const PARTITIONS_SQL = `
-  with recursive tree(oid) as (
-    select to_regclass(t)::oid from unnest($1::text[]) t union
-    select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
-      join pg_catalog.pg_class k on k.oid = i.inhrelid and k.relispartition)
-  select n.nspname as schema, c.relname as name
-  from tree join pg_catalog.pg_class c on c.oid = tree.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace`;
-
-const withPartitions = (session: Session, tables: readonly TableName[]): Promise<TableName[]> =>
-  session.query<TableName>(PARTITIONS_SQL, [tables.map(qualified)]);
 
 const givenUp = (node: string, tries: number, holders: readonly string[]): RepctlError =>
   new RepctlError(

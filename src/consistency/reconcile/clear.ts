@@ -15,6 +15,7 @@ import { EXIT, RepctlError } from '../../errors.js';
 import { ident, literal, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { briefMs, lockBriefly } from '../../replication/brief-locks.js';
 
 /** `replica`: session_replication_role; `owner`: foreign keys dropped and added again. */
 export type Clearing = 'replica' | 'owner';
@@ -101,18 +102,26 @@ export async function tablesTouched(
   tables: readonly TableName[],
 ): Promise<readonly TableName[]> {
   const { keys } = await waysOf(session, tables);
-  const ends = keys.flatMap(({ schema, name, lockable, target }) => [
+  return once([...tables, ...endsOf(keys)]);
+}
+
+/** The tables at either end of foreign keys, as far as this role may lock them. */
+const endsOf = (keys: readonly ForeignKeyRow[]): TableName[] =>
+  keys.flatMap(({ schema, name, lockable, target }) => [
     ...(lockable ? [{ schema, name }] : []),
     ...(target === null ? [] : [target]),
   ]);
-  return [...new Map([...tables, ...ends].map((table) => [qualified(table), table])).values()];
-}
+
+const once = (tables: readonly TableName[]): TableName[] => [
+  ...new Map(tables.map((table) => [qualified(table), table])).values(),
+];
 
 /**
  * Runs `body` in the transaction that is open on `session`, with nothing in the way of writes to `tables` (their
  * partitions too). Readers pass, but where foreign keys have to be dropped. The session's search_path must be
  * pg_catalog, so that definitions are qualified. When `body` throws, the transaction must be rolled back.
- * Throws `foreign-key-not-owned` (exit 6), `foreign-key-broken` (exit 5) when rows do not fit together at the end.
+ * Throws `foreign-key-not-owned` (exit 6), `foreign-key-broken` (exit 5) when rows do not fit together at the end, and
+ * `lock-timeout` (55P03) at once where readers are in the way of foreign keys: let them through and try again.
  */
 export async function withClearWay<T>(
   session: Session,
@@ -126,6 +135,9 @@ export async function withClearWay<T>(
   );
   const foreign = keys.find((key) => !key.owned);
   if (foreign !== undefined) throw notOwned(session, foreign);
+  // All at once: readers are held up from the first of these locks on, also while it is waited for the next.
+  if (keys.length > 0)
+    await lockBriefly(session, once(endsOf(keys)), { mode: 'access exclusive', ms: await briefMs(session) });
   for (const trigger of triggers) await session.simple(triggerSql(trigger, 'disable'));
   for (const key of keys)
     await session.simple(`alter table ${qualified(key)} drop constraint ${ident(key.constraint)}`);

@@ -4,13 +4,15 @@
  *   pin both sessions (pinForDigests); leader in a snapshot; node in a transaction, its tables locked
  *   table = describeTable(…); stage = openStage(…)
  *   findDifferences(…) stages every row that differs, or addToStage(…, differingKeys(…)) those of given keys
- *   withClearWay(node, tables, …) around writeStage(…) of each table that has staged rows
+ *   whenFree(node, tables, …) around withClearWay(node, tables, …) around writeStage(…) of each table with staged rows
  */
 import type { TableName } from '../../cluster/model.js';
 import type { Session } from '../../postgres/session.js';
+import type { LockHolder } from '../../replication/lock-holders.js';
 import type { Flavour } from '../digest.js';
 import { withClearWay } from './clear.js';
 import { type ReadLane, findDifferences } from './find.js';
+import { whenFree } from './free.js';
 import type { KeptRows } from './kept.js';
 import type { Knock } from './pipe.js';
 import { type Stage, addToStage, countStaged, openStage } from './stage.js';
@@ -32,6 +34,8 @@ export interface ReconcileOptions {
   readonly kept?: KeptRows | undefined;
   readonly onRead?: (rows: number) => void;
   readonly onWritten?: (rows: number) => void;
+  /** Told each time that writing met a lock, and begins anew, of who may be in the way. */
+  readonly onWait?: (holders: readonly LockHolder[]) => void;
 }
 
 export interface TableReconciled extends Written {
@@ -71,9 +75,10 @@ export async function reconcileTables(
   }
   const compared = performance.now();
   const differing = found.filter(({ staged }) => staged > 0);
-  const written = await withClearWay(
+  const written = await clearWhenFree(
     writer,
     differing.map(({ table }) => table),
+    options,
     async () => {
       const results = new Map<Stage, Written>();
       for (const { stage } of differing) {
@@ -99,6 +104,13 @@ export async function reconcileTables(
     },
   };
 }
+
+const clearWhenFree = <T>(
+  writer: Session,
+  tables: readonly TableName[],
+  { kept, onWait }: ReconcileOptions,
+  body: () => Promise<T>,
+): Promise<T> => whenFree(writer, tables, { kept, onWait }, () => withClearWay(writer, tables, body));
 
 export interface TableKeys {
   readonly table: TableName;
@@ -135,9 +147,10 @@ export async function reconcileKeys(
     }
     if (count > 0) staged.push({ table, stage });
   }
-  return withClearWay(
+  return clearWhenFree(
     writer,
     staged.map(({ table }) => table),
+    options,
     async () => {
       const results: KeysReconciled[] = [];
       for (const { table, stage } of staged) {

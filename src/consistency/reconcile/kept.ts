@@ -13,10 +13,31 @@ export interface KeptRows {
   add(node: Session, stage: Stage): Promise<number>;
   /** fsync of the file and its directory; a file without rows is not made at all. Returns what is on disk. */
   finish(): Promise<{ readonly file: string; readonly rows: number } | undefined>;
-  /** The transaction was rolled back: takes out what was added since {@link finish}. */
+  /** The transaction was committed: what was finished stays, whatever comes. */
+  commit(): void;
+  /** The transaction was rolled back: takes out what was added since {@link commit}. */
   rewind(): Promise<void>;
   /** Takes out what was not finished, too. */
   close(): Promise<void>;
+}
+
+/**
+ * Runs a transaction of `node`: the rows that it adds stay in the file when it commits, and go when it is rolled back.
+ * When its connection is lost nobody knows which it was; then what is finished stays.
+ */
+export async function keeping<T>(
+  kept: KeptRows | undefined,
+  node: Session,
+  transaction: () => Promise<T>,
+): Promise<T> {
+  try {
+    const value = await transaction();
+    kept?.commit();
+    return value;
+  } catch (error) {
+    if (node.alive) await kept?.rewind();
+    throw error;
+  }
 }
 
 /** One row is fetched first, then as many as come to so many characters: memory, whatever they hold. */
@@ -26,8 +47,19 @@ const CHARACTERS = 16_000_000;
 
 /** `file` must not exist. Throws `kept-unwritable` (exit 6). */
 export function keepRows(file: string): KeptRows {
-  const state: { handle?: FileHandle; rows: number; finished: { rows: number; bytes: number } } = {
-    ...{ rows: 0, finished: { rows: 0, bytes: 0 } },
+  const nothing = { rows: 0, bytes: 0 };
+  const state: { handle?: FileHandle; rows: number; finished: typeof nothing; committed: typeof nothing } = {
+    ...{ rows: 0, finished: nothing, committed: nothing },
+  };
+  /** Whether anything was added after `end` or not: a line that found no room is there by half. */
+  const cut = async (end: typeof nothing) => {
+    const { handle } = state;
+    if (handle === undefined) return;
+    state.rows = end.rows;
+    if (end.rows > 0) return handle.truncate(end.bytes);
+    delete state.handle;
+    await handle.close();
+    await rm(file);
   };
   const writing = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -77,17 +109,15 @@ export function keepRows(file: string): KeptRows {
       });
       return { file, rows: state.rows };
     },
+    commit() {
+      state.committed = state.finished;
+    },
     async rewind() {
-      const { handle, finished } = state;
-      if (handle === undefined || state.rows === finished.rows) return;
-      state.rows = finished.rows;
-      if (finished.rows > 0) return handle.truncate(finished.bytes);
-      delete state.handle;
-      await handle.close();
-      await rm(file);
+      state.finished = state.committed;
+      await cut(state.committed);
     },
     async close() {
-      await this.rewind().catch(() => undefined);
+      await cut(state.finished).catch(() => undefined);
       await state.handle?.close().catch(() => undefined);
       delete state.handle;
     },

@@ -102,14 +102,14 @@ export async function settle(request: SettleRequest): Promise<Settled> {
       why = 'lagging';
       break;
     }
-    const done = await withTablesLocked(node, names, () => attempt(request, tasks, before, first)).catch(
-      (error: unknown) => {
-        // Where foreign keys are dropped and added again, a row that is still open may be what another refers to.
-        if (!(error instanceof RepctlError) || error.code !== 'foreign-key-broken') throw error;
-        broken = error;
-        return undefined;
-      },
-    );
+    const done = await withTablesLocked(node, names, request, () =>
+      attempt(request, tasks, before, first),
+    ).catch((error: unknown) => {
+      // Where foreign keys are dropped and added again, a row that is still open may be what another refers to.
+      if (!(error instanceof RepctlError) || error.code !== 'foreign-key-broken') throw error;
+      broken = error;
+      return undefined;
+    });
     if (done === undefined) continue;
     broken = undefined;
     writers = done.writers;

@@ -193,7 +193,7 @@ export interface RemoveRequest {
 export async function removeObstacles(stall: Stall, request: RemoveRequest): Promise<number> {
   const { reader, node, flavour } = request;
   const tables = [...new Map(stall.obstacles.map(({ table }) => [qualified(table), table])).values()];
-  return withTablesLocked(node, tables, async () => {
+  return withTablesLocked(node, tables, request, async () => {
     // The worker got on by itself: what stands there now may be what T1 has brought.
     if (compareLsn(await request.applied(), stall.transaction.lsn) > 0) return 0;
     const rows: Rows[] = [];

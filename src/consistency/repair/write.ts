@@ -1,11 +1,12 @@
 /** The transaction on a replica that sets rows right: all of them or none. */
 import type { TableName } from '../../cluster/model.js';
 import { EXIT, RepctlError } from '../../errors.js';
-import { qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { briefMs, lockBriefly, sendAutovacuumAway } from '../../replication/brief-locks.js';
+import { locksHeld } from '../../replication/lock-holders.js';
 import { tablesTouched, withClearWay } from '../reconcile/clear.js';
-import type { KeptRows } from '../reconcile/kept.js';
+import { type KeptRows, keeping } from '../reconcile/kept.js';
 import type { Knock } from '../reconcile/pipe.js';
 import { type Difference, type Stage, addToStage, openStage } from '../reconcile/stage.js';
 import type { ReconcileTable } from '../reconcile/table.js';
@@ -25,51 +26,54 @@ export const nameOf = ({ node }: ReconcileTable): TableName => ({
   name: node.shape.name,
 });
 
-/** Below deadlock_timeout (1 s): the apply worker must not be ended for a lock that can be asked for again. */
-const LOCK_MS = 300;
-const LOCK_TRIES = 30;
+/** How long locks are asked for, again and again. */
+const WAIT_MS = 9_000;
+
+export interface LockedOptions {
+  readonly kept: KeptRows;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Runs `body` in a transaction in which nobody else can write to the tables, the apply worker least of all; readers
- * pass, but where foreign keys have to be dropped. Again, from its beginning, when it meets a lock. Throws
- * `lock-timeout` (exit 7) when somebody holds one for too long.
+ * pass, but where foreign keys have to be dropped. Again, from its beginning, when it meets a lock, for which it waits
+ * briefly only (../../replication/brief-locks.ts). Throws `lock-timeout` (exit 7) when somebody holds one for too long.
  */
 export async function withTablesLocked<T>(
   node: Session,
   tables: readonly TableName[],
+  { kept, signal }: LockedOptions,
   body: () => Promise<T>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
+  const ms = await briefMs(node);
+  const begun = performance.now();
+  for (;;) {
+    signal?.throwIfAborted();
+    const state = { all: tables, locked: false };
     try {
       // A role's or a database's default_transaction_read_only is there for clients.
-      return await node.transaction(async () => {
-        // Nobody else need confirm this commit, but it must survive a crash: what it replaced is in the file.
-        await node.simple(
-          `set local synchronous_commit = local; set local lock_timeout = '${String(LOCK_MS)}ms'`,
-        );
-        const all = await tablesTouched(node, tables);
-        await node.simple(`lock table ${all.map(qualified).join(', ')} in share row exclusive mode`);
-        return body();
-      }, 'read write');
+      return await keeping(kept, node, () =>
+        node.transaction(async () => {
+          // Nobody else need confirm this commit, but it must survive a crash: what it replaced is in the file.
+          await node.simple(
+            `set local synchronous_commit = local; set local lock_timeout = '${String(ms)}ms'`,
+          );
+          state.all = await tablesTouched(node, tables);
+          await lockBriefly(node, state.all, { mode: 'share row exclusive', ms });
+          state.locked = true;
+          return body();
+        }, 'read write'),
+      );
     } catch (error) {
       if (sqlStateOf(error) !== '55P03') throw error;
-      if (attempt === LOCK_TRIES) throw lockTimeout(node, tables, error);
+      const waitedMs = performance.now() - begun;
+      if (waitedMs > WAIT_MS)
+        throw await locksHeld(node, state.all, { waitedMs, readers: state.locked, cause: error });
+      await sendAutovacuumAway(node, state.all);
       await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 80));
     }
   }
 }
-
-const lockTimeout = (node: Session, tables: readonly TableName[], cause: unknown): RepctlError =>
-  new RepctlError(
-    'lock-timeout',
-    `${node.node}: somebody has held a lock on ${tables.map(qualified).join(', ')} for more than ${String((LOCK_MS * LOCK_TRIES) / 1000)} s.`,
-    {
-      exit: EXIT.incomplete,
-      hint: `repctl doctor names long transactions; or the apply worker is at a large one: repctl lag`,
-      details: { node: node.node, tables: tables.map(qualified) },
-      cause,
-    },
-  );
 
 export interface WriteRowsOptions {
   readonly knock: Knock;
@@ -83,20 +87,6 @@ export interface WriteRowsOptions {
  * needed stands in a row that was not to be touched.
  */
 export async function writeRows(
-  leader: Session,
-  node: Session,
-  rows: readonly Rows[],
-  options: WriteRowsOptions,
-): Promise<TableWritten[]> {
-  try {
-    return await stageAndWrite(leader, node, rows, options);
-  } catch (error) {
-    await options.kept.rewind();
-    throw error;
-  }
-}
-
-async function stageAndWrite(
   leader: Session,
   node: Session,
   rows: readonly Rows[],

@@ -3,10 +3,12 @@ import type { RunContext, StepResult } from '../../plan/execute.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import { type FencedTable, fenceSql, fencedTablesSql } from '../../cluster/fence.js';
 import { slotName } from '../../cluster/names.js';
-import type { ReachableNode } from '../../cluster/model.js';
+import type { ReachableNode, TableName } from '../../cluster/model.js';
 import { type Lsn, ZERO_LSN, maxLsn } from '../../postgres/lsn.js';
 import { ident } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
+import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { locksHeld } from '../../replication/lock-holders.js';
 import { peekOrigins } from '../../replication/mapping.js';
 import { flushNow, originName } from '../../replication/positions.js';
 import { highestInUse, readSequences, setPastSql } from '../../replication/sequences.js';
@@ -54,9 +56,11 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
     reserveEpoch(context, action.reserve),
   ]);
   await arm(context, node, action.sync);
-  await promotion(context, session, async () => {
+  await promotion(context, session, node.tables, async () => {
     // Replicas cannot confirm a commit while they have no leader; in sync mode it would wait for them for ever.
-    await session.simple(`set local synchronous_commit = local; set local lock_timeout = '5s'`);
+    await session.simple(
+      `set local synchronous_commit = local; set local lock_timeout = '${String(LOCK_MS)}ms'`,
+    );
     const fences = await session.query<FencedTable>(fencedTablesSql(node.tables));
     const statements = [...fenceSql(fences, 'disabled'), ...tombstoneSql(former.name), ...sequences];
     await session.simple(statements.join('; '));
@@ -91,6 +95,9 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
   return { ...done, formerLeader: await fenceFormer(context, action.previousLeader, node.tables) };
 }
 
+/** Longer than deadlock_timeout: autovacuum gives way. */
+const LOCK_MS = 5_000;
+
 /**
  * The promotion's transaction. What fails in it while the connection lives was rolled back, and the server said so:
  * then it is as if it had never been sent. A lost connection leaves open whether it committed.
@@ -98,6 +105,7 @@ export async function promote(context: RunnerContext, action: Promote, run: RunC
 async function promotion(
   { handover }: RunnerContext,
   session: Session,
+  tables: readonly TableName[],
   body: () => Promise<void>,
 ): Promise<void> {
   if (handover !== undefined) handover.promotionSent = true;
@@ -105,7 +113,8 @@ async function promotion(
     await session.transaction(body);
   } catch (error) {
     if (handover !== undefined && session.alive) handover.promotionSent = false;
-    throw error;
+    if (sqlStateOf(error) !== '55P03') throw error;
+    throw await locksHeld(session, tables, { waitedMs: LOCK_MS, readers: false, cause: error });
   }
 }
 

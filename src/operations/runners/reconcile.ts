@@ -5,11 +5,13 @@ import type { ReachableNode, TableName } from '../../cluster/model.js';
 import { slotName } from '../../cluster/names.js';
 import { commonFlavour, pinForDigests } from '../../consistency/equal.js';
 import { type Reconciled, type TableReconciled, reconcileTables } from '../../consistency/reconcile/index.js';
-import { type KeptRows, keepRows } from '../../consistency/reconcile/kept.js';
+import { type KeptRows, keepRows, keeping } from '../../consistency/reconcile/kept.js';
 import { describeTable } from '../../consistency/reconcile/table.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { ident, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
+import { sqlStateOf } from '../../postgres/sqlstate.js';
+import { holderText, locksHeld } from '../../replication/lock-holders.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import type { Reconcile } from '../actions.js';
 import { isAttached, ownSubscriptions } from '../facts.js';
@@ -71,8 +73,8 @@ export async function reconcile(
       }),
     );
     const sessions = { leaders: snapshot.sessions, readers, writer };
-    const results = await writer.transaction(() =>
-      inTransaction(context, { action, node, tables, kept, run }, sessions),
+    const results = await keeping(kept, writer, () =>
+      writer.transaction(() => inTransaction(context, { action, node, tables, kept, run }, sessions)),
     );
     return { ...summary(results.tables, kept, await kept?.finish()), ...results.timing };
   } finally {
@@ -102,9 +104,8 @@ async function inTransaction(
   const { fleet } = context;
   const { writer } = sessions;
   // Replicas of this node, if any, are gone: nobody would confirm its commit.
-  await writer.simple(`set local synchronous_commit = local; set local lock_timeout = '10s'`);
-  // The fence keeps clients out; this also keeps out whoever is past it. Readers pass.
-  await writer.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
+  await writer.simple('set local synchronous_commit = local');
+  await keepWritersOut(fleet, writer, tables);
   const total = await estimatedRows(sessions.leaders[0], tables);
   let read = 0;
   let written = 0;
@@ -120,6 +121,10 @@ async function inTransaction(
       written += rows;
       run.report({ done: written, unit: 'rows written' });
     },
+    onWait(holders) {
+      written = 0;
+      run.report({ message: `waits: ${holders.map(holderText).join('; ')}` });
+    },
   });
   await kept?.finish();
   for (const { name } of ownSubscriptions(node))
@@ -130,6 +135,28 @@ async function inTransaction(
   const request = subscriptionRequest(context, node, action.leader, action.epoch, false, mode);
   await createSubscription(writer, request, action.leader);
   return results;
+}
+
+const LOCK_MS = 10_000;
+
+/**
+ * The fence keeps clients out of a node's tables; this also keeps out whoever is past it. Readers pass. Throws
+ * `lock-timeout` (exit 7) with who holds them.
+ */
+export async function keepWritersOut(
+  fleet: Fleet,
+  writer: Session,
+  tables: readonly TableName[],
+): Promise<void> {
+  await writer.simple(`set local lock_timeout = '${String(LOCK_MS)}ms'`);
+  if (tables.length === 0) return;
+  try {
+    await writer.simple(`lock table ${tables.map(qualified).join(', ')} in share row exclusive mode`);
+  } catch (error) {
+    if (sqlStateOf(error) !== '55P03') throw error;
+    const other = await fleet.session(writer.node);
+    throw await locksHeld(other, tables, { waitedMs: LOCK_MS, readers: false, cause: error });
+  }
 }
 
 async function hasSlotThere(context: RunnerContext, action: Reconcile): Promise<boolean> {

@@ -7,8 +7,9 @@ import type { ReachableNode } from '../../cluster/model.js';
 import { EXIT, RepctlError } from '../../errors.js';
 import type { RunContext, StepResult } from '../../plan/execute.js';
 import { type Lsn, compareLsn } from '../../postgres/lsn.js';
-import { ident, qualified } from '../../postgres/quote.js';
+import { ident } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
+import { holderText } from '../../replication/lock-holders.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropStandbyBaseSql, persistSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql } from '../../replication/subscriptions.js';
@@ -20,7 +21,7 @@ import { isAttached, olderTombstones, ownSubscriptions } from '../facts.js';
 import { AS_LONG_AS_IT_TAKES_SQL, type RunnerContext, look, subscriptionRequest } from './context.js';
 import { stopFollowing } from './copy.js';
 import { attach } from './leadership.js';
-import { reconcile } from './reconcile.js';
+import { keepWritersOut, reconcile } from './reconcile.js';
 import { type Moment, momentOf } from './snapshot.js';
 import { shapesOf } from './stranded.js';
 import { dropOwnSlots } from './switchover.js';
@@ -159,14 +160,15 @@ async function setRight(
     await Promise.all([pinForDigests(writer), pinForDigests(reader), writer.simple(AS_LONG_AS_IT_TAKES_SQL)]);
     const point = moment.lsn;
     const written = await writer.transaction(async () => {
-      await writer.simple(`set local synchronous_commit = local; set local lock_timeout = '10s'; ${markSql}`);
-      if (tables.length > 0)
-        await writer.simple(
-          `lock table ${tables.map(({ table }) => qualified(table)).join(', ')} in share row exclusive mode`,
-        );
+      await writer.simple(`set local synchronous_commit = local; ${markSql}`);
+      const names = tables.map(({ table }) => table);
+      await keepWritersOut(fleet, writer, names);
       const results = await reconcileKeys(reader, writer, tables, {
         flavour: await commonFlavour([reader, writer]),
         knock: async (name) => (await fleet.fresh(name)).close(),
+        onWait: (holders) => {
+          report({ message: `waits: ${holders.map(holderText).join('; ')}` });
+        },
       });
       await writer.simple(standbyBaseSql(node.name, action.epoch, point));
       return results;

@@ -168,7 +168,9 @@ describe('publication add', () => {
         .filter((id) => id !== 'await-tables');
       expect(now.steps.map((step) => step.id).filter((id) => id !== 'await-tables')).toEqual(expected);
       const [first] = now.steps;
-      if (first !== undefined) await execute({ ...now, steps: [first] }, runners(), { journal: noJournal });
+      // The wait for copies that have finished is not planned any more.
+      if (first !== undefined && first.id === whole.steps[done]?.id)
+        await execute({ ...now, steps: [first] }, runners(), { journal: noJournal });
     }
     await change(planAddTables, 'resumed');
     expect((await plan(planAddTables, wanted)).steps).toEqual([]);
