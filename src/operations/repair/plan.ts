@@ -45,11 +45,14 @@ export function planRepair(
   const stalled = request.stalled.map(({ node }) => node);
   const differing = request.found.filter(({ rows, more }) => rows.length > 0 || more).map(({ node }) => node);
   const nodes = [...new Set([...stalled, ...request.failing.map(({ node }) => node), ...differing])];
-  const findings = nodes.flatMap((name) => [
-    ...unfit(nodeOf(facts, name), name, epoch.epoch),
-    ...request.failing.filter(({ node }) => node === name).map(failingFinding),
-    ...(stalled.includes(name) ? standing(name, request) : tooMany(name, request)),
-  ]);
+  const findings = [
+    ...(nodes.length > 0 ? unrecordable(leader) : []),
+    ...nodes.flatMap((name) => [
+      ...unfit(nodeOf(facts, name), name, epoch.epoch),
+      ...request.failing.filter(({ node }) => node === name).map(failingFinding),
+      ...(stalled.includes(name) ? standing(name, request) : tooMany(name, request)),
+    ]),
+  ];
   if (findings.length > 0) return refused(OPERATION, findings);
 
   const about = { leader: leader.name, epoch: epoch.epoch };
@@ -104,6 +107,20 @@ function countsOf(one: NodeDifferences): Differences {
     problem: one.problem,
     rows: one.rows.slice(0, SAMPLES).map((row) => describeRow(one.plan, row)),
   };
+}
+
+/** What was set right is noted on the leader, in the end. */
+function unrecordable(leader: ReachableNode): Finding[] {
+  if (!leader.tables.some((table) => table.fence === 'enabled')) return [];
+  return [
+    {
+      code: 'leader-fenced',
+      severity: 'error',
+      node: leader.name,
+      message: `The fence of ${leader.name} is up: what is set right could not be recorded there.`,
+      fix: `repctl unfence ${leader.name}, unless a switchover is under way`,
+    },
+  ];
 }
 
 function unfit(node: ReachableNode | undefined, name: string, epoch: number): Finding[] {

@@ -148,6 +148,15 @@ it('killed while the table is locked: nothing is held, nothing half done; the sa
   expect((await cli.run(['history', '--json'])).stdout).toContain('"repair"');
 });
 
+it('a leader whose fence is up: refused before a row is touched', async () => {
+  await admin.simple('delete from products where id = 6');
+  expect(await cli.run(['fence', 'n1', '--yes'])).toMatchObject({ code: 0 });
+  expect(await failing(cli, ['repair', '--yes'], 6)).toMatchObject({ code: 'leader-fenced' });
+  expect(await admin.simple('select from products where id = 6')).toHaveLength(0);
+  expect(await cli.run(['unfence', 'n1', '--yes'])).toMatchObject({ code: 0 });
+  expect(await cli.run(['repair', '--yes'])).toMatchObject({ code: 0 });
+});
+
 it('a role whose transactions are read only on that node unless they say otherwise', async () => {
   const [owned] = await admin.simple<{ owner: string }>(
     `select quote_ident(tableowner) as owner from pg_tables where tablename = 'products'`,
