@@ -66,19 +66,16 @@ function test(project) {
     const result = JSON.parse(readFileSync(report, 'utf8'));
     good = result.numPassedTests;
     skipped += result.numPendingTests + result.numTodoTests;
-    // A file that cannot even be loaded holds no failed test but must count.
-    bad =
-      result.numFailedTests +
-      result.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
-        .length;
-    for (const file of result.testResults) {
-      if (file.status === 'failed' && file.assertionResults.length === 0)
-        failures.push(`✗ ${path.relative('.', file.name)}`);
-      for (const one of file.assertionResults)
-        if (one.status === 'failed')
-          failures.push(
-            `✗ ${path.relative('.', file.name)} > ${one.fullName}\n    ${(one.failureMessages[0] ?? '').split('\n')[0]}`,
-          );
+    bad = result.numFailedTests;
+    for (const { status, name, assertionResults } of result.testResults) {
+      const file = path.relative('.', name);
+      // A file that cannot even be loaded holds no failed test but must count.
+      if (status === 'failed' && assertionResults.length === 0) {
+        bad += 1;
+        failures.push(`✗ ${file}`);
+      }
+      for (const one of assertionResults.filter((it) => it.status === 'failed'))
+        failures.push(`✗ ${file} > ${one.fullName}\n    ${(one.failureMessages[0] ?? '').split('\n')[0]}`);
     }
   } catch {
     bad = 1;

@@ -59,8 +59,8 @@ export interface ExecuteOptions {
 
 /**
  * Runs every step; consecutive steps of one group run at the same time. Throws RepctlError: `interrupted`
- * (exit 130) between two steps, or in one whose runner asks the signal; else what the runner threw, with what is done and how to go on (exit 7; 6 when
- * a runner refused before anything was done; 1 for a bug).
+ * (exit 130) between two steps, or in one whose runner asks the signal; else what the runner threw, with what is done
+ * and how to go on (exit 7; 6 when a runner refused before anything was done; 1 for a bug).
  */
 export async function execute<Action extends AnyAction>(
   plan: Plan<Action>,

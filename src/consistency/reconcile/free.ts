@@ -3,18 +3,17 @@ import type { TableName } from '../../cluster/model.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
 import { briefMs } from '../../replication/brief-locks.js';
-import { type LockHolder, locksHeld, oldestHolders } from '../../replication/lock-holders.js';
+import { holderText, locksHeld, oldestHolders } from '../../replication/lock-holders.js';
 import { tablesTouched } from './clear.js';
 import type { KeptRows } from './kept.js';
 
 export interface FreeOptions {
   readonly kept?: KeptRows | undefined;
-  /** How long it is waited altogether, milliseconds; default ten minutes. */
-  readonly waitMs?: number | undefined;
   /** Told each time that `body` met a lock of who may be in the way. */
-  readonly onWait?: ((holders: readonly LockHolder[]) => void) | undefined;
+  readonly onWait?: ((who: string) => void) | undefined;
 }
 
+/** How long it is waited altogether. */
 const WAIT_MS = 600_000;
 /** Readers get on in between. */
 const PAUSE_MS = 200;
@@ -27,7 +26,7 @@ const PAUSE_MS = 200;
 export async function whenFree<T>(
   session: Session,
   tables: readonly TableName[],
-  { kept, waitMs = WAIT_MS, onWait }: FreeOptions,
+  { kept, onWait }: FreeOptions,
   body: () => Promise<T>,
 ): Promise<T> {
   const ms = await briefMs(session);
@@ -46,8 +45,8 @@ export async function whenFree<T>(
       await kept?.rewind();
       const waitedMs = performance.now() - begun;
       const all = await tablesTouched(session, tables);
-      if (waitedMs > waitMs) throw await locksHeld(session, all, { waitedMs, readers: true, cause: error });
-      onWait?.(await oldestHolders(session, all, true));
+      if (waitedMs > WAIT_MS) throw await locksHeld(session, all, { waitedMs, readers: true, cause: error });
+      onWait?.((await oldestHolders(session, all, true)).map(holderText).join('; '));
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

@@ -8,7 +8,6 @@
  */
 import type { TableName } from '../../cluster/model.js';
 import type { Session } from '../../postgres/session.js';
-import type { LockHolder } from '../../replication/lock-holders.js';
 import type { Flavour } from '../digest.js';
 import { withClearWay } from './clear.js';
 import { type ReadLane, findDifferences } from './find.js';
@@ -35,7 +34,7 @@ export interface ReconcileOptions {
   readonly onRead?: (rows: number) => void;
   readonly onWritten?: (rows: number) => void;
   /** Told each time that writing met a lock, and begins anew, of who may be in the way. */
-  readonly onWait?: (holders: readonly LockHolder[]) => void;
+  readonly onWait?: (who: string) => void;
 }
 
 export interface TableReconciled extends Written {

@@ -11,7 +11,7 @@ import type { RunContext, StepResult } from '../../plan/execute.js';
 import { ident, qualified } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
 import { sqlStateOf } from '../../postgres/sqlstate.js';
-import { holderText, locksHeld } from '../../replication/lock-holders.js';
+import { locksHeld } from '../../replication/lock-holders.js';
 import { PUBLISHED_METADATA } from '../../replication/metadata.js';
 import type { Reconcile } from '../actions.js';
 import { isAttached, ownSubscriptions } from '../facts.js';
@@ -121,9 +121,9 @@ async function inTransaction(
       written += rows;
       run.report({ done: written, unit: 'rows written' });
     },
-    onWait(holders) {
+    onWait(who) {
       written = 0;
-      run.report({ message: `waits: ${holders.map(holderText).join('; ')}` });
+      run.report({ message: `waits: ${who}` });
     },
   });
   await kept?.finish();

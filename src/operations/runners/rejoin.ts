@@ -9,7 +9,6 @@ import type { RunContext, StepResult } from '../../plan/execute.js';
 import { type Lsn, compareLsn } from '../../postgres/lsn.js';
 import { ident } from '../../postgres/quote.js';
 import type { Session } from '../../postgres/session.js';
-import { holderText } from '../../replication/lock-holders.js';
 import { flushNow } from '../../replication/positions.js';
 import { advanceSlot, dropStandbyBaseSql, persistSlot, standbyBaseSql } from '../../replication/slots.js';
 import { swapSubscriptionSql } from '../../replication/subscriptions.js';
@@ -166,8 +165,8 @@ async function setRight(
       const results = await reconcileKeys(reader, writer, tables, {
         flavour: await commonFlavour([reader, writer]),
         knock: async (name) => (await fleet.fresh(name)).close(),
-        onWait: (holders) => {
-          report({ message: `waits: ${holders.map(holderText).join('; ')}` });
+        onWait: (who) => {
+          report({ message: `waits: ${who}` });
         },
       });
       await writer.simple(standbyBaseSql(node.name, action.epoch, point));
